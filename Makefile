@@ -1,0 +1,46 @@
+# Every target is one command of scripts/ or of the tools in .venv; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo here test test-full lint check unit molecule build lock clean dev
+MAKEFLAGS += --no-print-directory
+
+PYTEST = .venv/bin/python -m pytest
+S ?= site
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: ## a lab box goes from bare to answering; nothing to configure
+	@scripts/demo
+
+here: ## this machine: the plan first, one question, then site.yml
+	@scripts/here
+
+test: lint ## everything CI runs (static gates, unit tests, the lab)
+	@$(PYTEST) -m "not full"
+
+test-full: lint ## `make test` and what takes long
+	@$(PYTEST) -m ""
+
+check: lint unit ## what needs no lab: static gates and unit tests
+
+lint: dev ## static gates, the fastest first
+	@scripts/lint
+
+unit: dev ## unit tests
+	@$(PYTEST)
+
+molecule: dev ## one scenario of molecule/: make molecule S=site
+	@.venv/bin/python -m lab up
+	@scripts/molecule $(S)
+
+build: dev ## the collection as a tarball, in build/
+	@.venv/bin/ansible-galaxy collection build --force --output-path build
+
+lock: ## renew requirements/*.txt from *.in (needs uv)
+	@scripts/lock
+
+clean: ## remove the lab, build/ and .venv; says how much disk that gives back
+	@scripts/clean
+
+dev:
+	@scripts/bootstrap dev

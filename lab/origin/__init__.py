@@ -1,0 +1,1 @@
+"""The lab's stand-in for the public download services; its request record is the tests' witness."""

@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, edgellm.host contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ollama's HTTP API; the only file that knows its URLs. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing as t
+
+from .. import web
+from ..errors import Refused
+from ..web import httpx
+from . import names
+from .errors import ApiError, NotFound, NotOllama, OllamaError, Silent, StreamCut, Unreachable
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+JsonObject = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """A model as the server lists it."""
+
+    name: names.Name
+    digest: str
+    size: int
+    modified_at: str = ""
+    details: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    capabilities: tuple[str, ...] | None = None
+
+
+class Client:
+    """A connection to one server. Every failure is an OllamaError that names the URL."""
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise Refused(f"The URL {url!r} must start with http:// or https://.")
+        self.url = url.rstrip("/")
+        self.timeout = timeout
+        self._http = web.open_client(self.url, timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def version(self) -> str:
+        version = self._ask("GET", "/api/version").get("version")
+        if not isinstance(version, str):
+            raise NotOllama(f"What answers at {self.url} does not tell a version as Ollama does.")
+        return version
+
+    def tags(self) -> list[Installed]:
+        """Every installed model."""
+        return [_installed(entry) for entry in _models(self._ask("GET", "/api/tags"))]
+
+    def find(self, name: names.Name) -> Installed | None:
+        """The installed model of that name, whatever the spelling of its letters."""
+        return next((model for model in self.tags() if model.name.key == name.key), None)
+
+    def show(self, name: names.Name) -> JsonObject:
+        return self._ask("POST", "/api/show", {"model": name.short})
+
+    def running(self) -> list[JsonObject]:
+        """What is loaded in memory now."""
+        return _models(self._ask("GET", "/api/ps"))
+
+    def has_blob(self, digest: str) -> bool:
+        path = f"/api/blobs/{digest}"
+        try:
+            self._send("HEAD", path)
+        except NotFound:
+            return False
+        return True
+
+    def pull(
+        self, name: names.Name, *, insecure: bool, patience: float = 0.0
+    ) -> Iterator[JsonObject]:
+        """Progress lines of a pull; it succeeded when the iteration ends without an error.
+
+        Patience is added to the timeout: while the server hashes what it fetched, it is silent.
+        """
+        body = {"model": name.short, "insecure": insecure, "stream": True}
+        last: JsonObject = {}
+        for last in self._stream("/api/pull", body, timeout=self.timeout + patience):
+            yield last
+        if last.get("status") != "success":
+            raise StreamCut(
+                f"The pull of {name.short} ended without success; the last word of {self.url} was "
+                f"{json.dumps(last, ensure_ascii=False)}. What was fetched is kept: run it again."
+            )
+
+    def copy(self, source: names.Name, destination: names.Name) -> None:
+        body = {"source": source.short, "destination": destination.short}
+        self._send("POST", "/api/copy", body)
+
+    def delete(self, name: names.Name) -> None:
+        self._send("DELETE", "/api/delete", {"model": name.short})
+
+    def unload(self, name: names.Name) -> None:
+        """Take the model out of memory; one that is not loaded stays so."""
+        self._send("POST", "/api/generate", {"model": name.short, "keep_alive": 0})
+
+    def chat(self, body: JsonObject) -> Iterator[JsonObject]:
+        """Pieces of one chat answer; the last one has done=true and the measurements."""
+        done = False
+        for piece in self._stream("/api/chat", {**body, "stream": True}, timeout=self.timeout):
+            done = piece.get("done") is True
+            yield piece
+        if not done:
+            raise StreamCut(f"The answer of {body['model']} at {self.url} was cut off.")
+
+    def embed(self, body: JsonObject) -> JsonObject:
+        return self._ask("POST", "/api/embed", body)
+
+    def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        response = self._send(method, path, body)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NotOllama(
+                f"What answers at {self.url}{path} is not Ollama: it sent "
+                f"{response.headers.get('content-type', 'no content type')} instead of a JSON object."
+            )
+        return answer
+
+    def _send(self, method: str, path: str, body: JsonObject | None = None) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise self._lost(path, error, self.timeout) from error
+        if not response.is_success:
+            raise self._failure(path, response)
+        return response
+
+    def _stream(self, path: str, body: JsonObject, *, timeout: float) -> Iterator[JsonObject]:
+        limit = web.idle_timeout(timeout)
+        try:
+            with self._http.stream("POST", path, json=body, timeout=limit) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._failure(path, response)
+                for line in _lines(response.iter_bytes()):
+                    yield self._line(path, line)
+        except httpx.HTTPError as error:
+            raise self._lost(path, error, timeout) from error
+
+    def _line(self, path: str, line: bytes) -> JsonObject:
+        try:
+            piece = json.loads(line)
+        except ValueError:
+            piece = None
+        if not isinstance(piece, dict):
+            raise StreamCut(f"{self.url}{path} sent a broken line: {line[:200]!r}.")
+        # Once a stream has begun, the HTTP status is 200 for ever: errors are a line of their own.
+        if "error" in piece:
+            raise ApiError(f"Ollama at {self.url} says: {piece['error']}", status=200)
+        return piece
+
+    def _failure(self, path: str, response: httpx.Response) -> OllamaError:
+        status, text = response.status_code, _error_text(response)
+        if status == 403 and not text:
+            return ApiError(
+                f"Ollama at {self.url} refused the request by its host name (403): a server bound "
+                "to loopback answers only to loopback names. Use http://127.0.0.1:<port>.",
+                status=status,
+            )
+        kind = NotFound if status == 404 else ApiError
+        return kind(
+            f"Ollama at {self.url} says: {text or 'nothing'} (HTTP {status} on {path})",
+            status=status,
+        )
+
+    def _lost(self, path: str, error: httpx.HTTPError, timeout: float) -> OllamaError:
+        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+            return Unreachable(
+                f"Ollama does not answer at {self.url}: {error or type(error).__name__}. "
+                "Is the container running? See: edgellm status"
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return Silent(
+                f"Ollama at {self.url} sent nothing for {timeout:g} s on {path}. "
+                "If it is only slow (a large model loading), raise the option timeout."
+            )
+        return StreamCut(
+            f"The connection to Ollama at {self.url} broke on {path}: "
+            f"{error or type(error).__name__}. Did the server restart? See: edgellm logs"
+        )
+
+
+def _lines(chunks: t.Iterable[bytes]) -> Iterator[bytes]:
+    # Not httpx's iter_lines: it also splits at U+0085 and U+2028, which JSON strings may contain.
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(bytes.strip, lines)
+    if rest.strip():
+        yield rest
+
+
+def _error_text(response: httpx.Response) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        return response.text.strip()[:500]
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return str(error or response.text.strip()[:500])
+
+
+def _models(answer: JsonObject) -> list[JsonObject]:
+    return [entry for entry in answer.get("models") or [] if isinstance(entry, dict)]
+
+
+def _installed(entry: JsonObject) -> Installed:
+    capabilities = entry.get("capabilities")
+    return Installed(
+        name=names.parse(str(entry.get("name") or entry.get("model"))),
+        digest=str(entry.get("digest", "")),
+        size=int(entry.get("size", 0)),
+        modified_at=str(entry.get("modified_at", "")),
+        details=entry.get("details") or {},
+        capabilities=tuple(capabilities) if capabilities is not None else None,
+    )

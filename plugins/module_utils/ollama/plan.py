@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, edgellm.host contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to happen so that a model is as wanted: from a state to ordered actions. Pure. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..errors import Refused
+from .client import Installed
+from .manifest import Manifest
+from .names import Name, is_reserved
+from .registry import Place
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    name: Name
+    state: t.Literal["present", "latest", "absent"]
+    # Where a registry model is pulled from, and whether that name is only a vehicle (a mirror's).
+    source: Place
+    mirrored: bool = False
+    digest: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What was read: the model and its pull name on the server, and what the registry offers."""
+
+    current: Installed | None = None
+    at_source: Installed | None = None
+    offer: Manifest | None = None
+    blobs_here: frozenset[str] = frozenset()
+    loaded: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """One step; the digest is what the name must have afterwards."""
+
+    action: t.Literal["pull", "copy", "unload", "delete"]
+    name: Name
+    source: Name | None = None
+    digest: str | None = None
+    bytes_fetch: int = 0
+    bytes_reuse: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    before: Mapping[str, t.Any]
+    after: Mapping[str, t.Any]
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.actions)
+
+    @property
+    def bytes_fetch(self) -> int:
+        return sum(action.bytes_fetch for action in self.actions)
+
+    @property
+    def bytes_reuse(self) -> int:
+        return sum(action.bytes_reuse for action in self.actions)
+
+    @property
+    def diff(self) -> dict[str, t.Any]:
+        return {"before": dict(self.before), "after": dict(self.after)}
+
+    def to_result(self) -> dict[str, t.Any]:
+        """What the module tells about the plan."""
+        actions = [
+            {
+                "action": action.action,
+                "name": action.name.short,
+                "bytes_fetch": action.bytes_fetch,
+                "bytes_reuse": action.bytes_reuse,
+            }
+            for action in self.actions
+        ]
+        return {
+            "actions": actions,
+            "bytes_fetch": self.bytes_fetch,
+            "bytes_reuse": self.bytes_reuse,
+        }
+
+
+def check(wanted: Wanted) -> None:
+    """Refuse what no state of the server could make possible."""
+    for name in (wanted.name, wanted.source.name):
+        if wanted.state != "absent" and is_reserved(name):
+            raise Refused(
+                f"{name.short} cannot be installed: Ollama takes the tags 'cloud' and 'local', and "
+                "tags that end in '-cloud', for a switch between local and remote models."
+            )
+
+
+def needs_offer(wanted: Wanted, current: Installed | None) -> bool:
+    """Whether the registry has to be asked; an installed model that is as wanted needs nobody."""
+    if wanted.state == "absent":
+        return False
+    if wanted.state == "latest" or current is None:
+        return True
+    return wanted.digest is not None and current.digest != wanted.digest
+
+
+def decide(wanted: Wanted, state: State) -> Plan:
+    """The plan for this state; Refused when the registry does not offer what is expected."""
+    if wanted.state == "absent":
+        return _remove(wanted, state)
+    if state.offer is None:
+        return Plan(_seen(state.current), _seen(state.current))
+    if wanted.digest is not None and state.offer.digest != wanted.digest:
+        raise Refused(
+            f"{wanted.name.short} is expected with the digest {wanted.digest}, but "
+            f"{wanted.source.url} offers {state.offer.digest}. Nothing was changed.",
+            expected=wanted.digest,
+            offered=state.offer.digest,
+        )
+    if state.current is not None and state.current.digest == state.offer.digest:
+        return Plan(_seen(state.current), _seen(state.current))
+    return _fetch(wanted, state, state.offer)
+
+
+def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
+    name, pulled = wanted.name, wanted.source.name
+    here = sum(size for digest, size in offer.blobs.items() if digest in state.blobs_here)
+    total = sum(offer.blobs.values())
+    actions = [
+        Action(
+            "pull", pulled, digest=offer.digest, bytes_fetch=total - here, bytes_reuse=here
+        )
+    ]
+    if pulled.key != name.key:
+        actions.append(Action("copy", name, source=pulled, digest=offer.digest))
+        # A mirror's name is a vehicle and goes; another registry's may be somebody's model.
+        if wanted.mirrored or state.at_source is None:
+            actions.append(Action("delete", pulled))
+    after = {"name": _spelling(name, state), "digest": offer.digest, "size": offer.size}
+    return Plan(_seen(state.current), after, tuple(actions))
+
+
+def _remove(wanted: Wanted, state: State) -> Plan:
+    if state.current is None:
+        return Plan({}, {})
+    name = state.current.name
+    # The server would keep a deleted model in memory until its time is up.
+    steps: Iterable[Action] = (Action("unload", name), Action("delete", name))
+    actions = tuple(step for step in steps if step.action == "delete" or state.loaded)
+    return Plan(_seen(state.current), {}, actions)
+
+
+def _spelling(name: Name, state: State) -> str:
+    # The server folds the letters of a name onto those of the model that is there already.
+    return state.current.name.short if state.current else name.short
+
+
+def _seen(model: Installed | None) -> dict[str, t.Any]:
+    if model is None:
+        return {}
+    return {"name": model.name.short, "digest": model.digest, "size": model.size}

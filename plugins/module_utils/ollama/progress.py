@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, edgellm.host contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How far a pull is, reckoned from the lines the server sends. Private."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ..atomic import write_json
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+WRITE_EVERY = 1.0
+
+
+class Progress:
+    """Bytes that arrived, and since when none did."""
+
+    def __init__(self, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self._clock = clock
+        self._started = self._moved = clock()
+        self._first: dict[str, int] = {}
+        self._now: dict[str, int] = {}
+        self._downloading = False
+
+    def feed(self, line: Mapping[str, t.Any]) -> None:
+        """Take one status line into account."""
+        digest, size = line.get("digest"), line.get("total")
+        self._downloading = False
+        if not isinstance(digest, str) or not isinstance(size, int):
+            self._moved = self._clock()
+            return
+        completed = int(line.get("completed") or 0)
+        if digest not in self._first:
+            # A blob that is there already is reported once, as complete: it was not fetched.
+            self._first[digest] = completed if completed == size else 0
+        if self._now.get(digest) != completed:
+            self._now[digest] = completed
+            self._moved = self._clock()
+        self._downloading = completed < size
+
+    @property
+    def done(self) -> int:
+        return sum(now - self._first[digest] for digest, now in self._now.items())
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second since the start."""
+        seconds = self._clock() - self._started
+        return self.done / seconds if seconds > 0 else 0.0
+
+    @property
+    def stalled_for(self) -> float:
+        """Seconds without a new byte, although the server says that it is downloading."""
+        return self._clock() - self._moved if self._downloading else 0.0
+
+
+class StatusFile:
+    """A small file that says how far the work is, for whoever wants to show it."""
+
+    def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._written: float | None = None
+
+    def update(self, name: str, progress: Progress) -> None:
+        """Write the present state, at most once a second."""
+        now = self._clock()
+        if not self._path or (self._written is not None and now - self._written < WRITE_EVERY):
+            return
+        self._written = now
+        status = {
+            "name": name,
+            "bytes_done": progress.done,
+            "bytes_total": progress.total,
+            "bytes_per_second": round(progress.rate),
+        }
+        write_json(self._path, status)

@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, edgellm.host contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""httpx, imported once and guarded, and the client settings the whole collection shares. Private."""
+
+from __future__ import annotations
+
+import ipaddress
+import traceback
+import typing as t
+
+from .errors import Refused
+
+try:
+    import httpx
+except ImportError:
+    httpx = None  # type: ignore[assignment]
+    HTTPX_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    HTTPX_IMPORT_ERROR = None
+
+CONNECT_TIMEOUT = 10.0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host name or address can only mean the machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def idle_timeout(seconds: float) -> httpx.Timeout:
+    """A limit on silence, not on the whole exchange: every byte that arrives starts it anew."""
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT))
+
+
+def open_client(
+    base_url: str,
+    *,
+    timeout: float,
+    headers: t.Mapping[str, str] | None = None,
+    follow_redirects: bool = False,
+) -> httpx.Client:
+    """An httpx client: proxies and CA from the environment, except for the machine itself."""
+    try:
+        return httpx.Client(
+            base_url=base_url,
+            headers=dict(headers or {}),
+            timeout=idle_timeout(timeout),
+            follow_redirects=follow_redirects,
+            # Reading the CA bundle takes longer than a whole request to the machine itself.
+            verify=base_url.startswith("https:") or follow_redirects,
+            trust_env=not is_loopback(httpx.URL(base_url).host),
+        )
+    except httpx.InvalidURL as error:
+        raise Refused(f"Invalid URL {base_url!r}: {error}") from error
