@@ -1,6 +1,6 @@
 # Every target is one command of scripts/ or of the tools in .venv; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo here test test-full lint check unit molecule build lock clean dev
+.PHONY: help demo here venv test test-full lint check unit molecule build lock clean dev
 MAKEFLAGS += --no-print-directory
 
 PYTEST = .venv/bin/python -m pytest
@@ -14,6 +14,9 @@ demo: ## a lab box goes from bare to answering; nothing to configure
 
 here: ## this machine: the plan first, one question, then site.yml
 	@scripts/here
+
+venv: ## Ansible in .venv, to call ansible-playbook yourself
+	@scripts/bootstrap controller
 
 test: lint ## everything CI runs (static gates, unit tests, the lab)
 	@$(PYTEST) -m "not full"
@@ -30,7 +33,6 @@ unit: dev ## unit tests
 	@$(PYTEST)
 
 molecule: dev ## one scenario of molecule/: make molecule S=site
-	@.venv/bin/python -m lab up
 	@scripts/molecule $(S)
 
 build: dev ## the collection as a tarball, in build/

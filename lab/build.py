@@ -33,6 +33,9 @@ class Image:
     libraries: bool = False
 
 
+#: The origin's code, with what its seeding shares with the stand-in.
+ORIGIN_CODE = ("origin", "ollama/__init__.py", "ollama/gguf_header.py", "ollama/gofmt.py")
+
 _ALL = (
     Image("debian", "debian", suite="trixie"),
     Image("debian12", "debian", suite="bookworm"),
@@ -40,7 +43,7 @@ _ALL = (
     Image("bookworm", "box", parent="debian12"),
     Image("engine", "engine", parent="box"),
     Image("python", "python", parent="debian", libraries=True),
-    Image("services", "services", parent="python", code=("__init__.py", "repack.py", "origin")),
+    Image("services", "services", parent="python", code=("__init__.py", "repack.py", *ORIGIN_CODE)),
     Image("ollama", "ollama", parent="python", code=("__init__.py", "ollama")),
 )
 IMAGES = {image.name: image for image in _ALL}
@@ -76,8 +79,6 @@ def ensure(host: Host, *names: str) -> list[str]:
     built: list[str] = []
     for name in names:
         _ensure(host, IMAGES[name], present, built)
-    for name in built:
-        _drop_superseded(name, present)
     return built
 
 
@@ -86,14 +87,19 @@ def _ensure(host: Host, image: Image, present: dict[str, str], built: list[str])
         return
     if image.parent:
         _ensure(host, IMAGES[image.parent], present, built)
-    work = state.local_dir("build") / image.name
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    work = _fresh(state.local_dir("build") / image.name)
     try:
         _import_debian(host, image, work) if image.suite else _build(image, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     built.append(image.name)
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder in the place of what a killed run left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _import_debian(host: Host, image: Image, work: Path) -> None:
@@ -102,10 +108,15 @@ def _import_debian(host: Host, image: Image, work: Path) -> None:
     wanted = ",".join((RECIPES / image.recipe / "packages").read_text().split())
     say.step(f"building image {image.name}: Debian {image.suite} from the archive")
     tarball = work / "root.tar"
-    sh.logged(
-        ["mmdebstrap", "--variant=minbase", f"--include={wanted}", str(image.suite), str(tarball)],
-        state.local_dir("log") / f"image-{image.name}.log",
-    )
+    argv = ["mmdebstrap", "--variant=minbase", f"--include={wanted}"]
+    argv += [str(image.suite), str(tarball)]
+    env = dict(os.environ)
+    if host.root:
+        # As root it mounts things below its folder. In namespaces of its own they end with it, even
+        # if it is killed, and the folder can be removed without looking.
+        argv = ["unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", *argv]
+        env["TMPDIR"] = str(_fresh(state.MACHINE / "build"))
+    sh.logged(argv, state.local_dir("log") / f"image-{image.name}.log", env=env)
     docker("import", "--change", f"LABEL {LABEL}=1", str(tarball), tag(image.name))
 
 
@@ -118,16 +129,21 @@ def _build(image: Image, work: Path) -> None:
         shutil.copy(path, work / name)
     assert image.parent
     sh.logged(
-        ["docker", "build", "--build-arg", f"PARENT={tag(image.parent)}"]
-        + ["--tag", tag(image.name), str(work)],
+        [
+            *("docker", "build", "--build-arg", f"PARENT={tag(image.parent)}"),
+            *("--tag", tag(image.name), str(work)),
+        ],
         state.local_dir("log") / f"image-{image.name}.log",
         # The classic builder: older engines come without BuildKit's client plugin.
         env={**os.environ, "DOCKER_BUILDKIT": "0"},
     )
 
 
-def _drop_superseded(name: str, present: dict[str, str]) -> None:
-    """Older recipes of a fresh image go, unless a container still runs on them."""
-    for reference in present:
-        if reference.startswith(f"{PREFIX}/{name}:") and reference != tag(name):
-            docker("rmi", reference, check=False)
+def drop_superseded() -> None:
+    """Older recipes of the images that are there go, unless a container still runs on them."""
+    present = images()
+    for name in IMAGES:
+        if tag(name) in present:
+            for reference in present:
+                if reference.startswith(f"{PREFIX}/{name}:") and reference != tag(name):
+                    docker("rmi", reference, check=False)

@@ -26,7 +26,11 @@ def docker(*args: str, check: bool = True, stdin: IO[bytes] | None = None) -> st
 
 
 def containers() -> dict[str, Present]:
-    columns = ("{{.Names}}", "{{.State}}", *(f'{{{{.Label "{k}"}}}}' for k in (LABEL_CONFIG, LABEL_IMAGE)))
+    columns = (
+        "{{.Names}}",
+        "{{.State}}",
+        *(f'{{{{.Label "{k}"}}}}' for k in (LABEL_CONFIG, LABEL_IMAGE)),
+    )
     lines = docker("ps", "--all", "--filter", f"label={LABEL}=1", "--format", "|".join(columns))
     found = (Present(*line.split("|")) for line in lines.splitlines())
     return {present.name: present for present in found}

@@ -33,7 +33,7 @@ def version() -> str | None:
     if "permission denied" in done.stderr.lower():
         raise LabError(
             "the Docker Engine refuses this user. Type, then log in again:\n"
-            "  sudo usermod -aG docker \"$USER\""
+            '  sudo usermod -aG docker "$USER"'
         )
     return done.stdout.strip() or None if done.returncode == 0 else None
 

@@ -24,7 +24,7 @@ def files_under(paths: Iterable[Path]) -> list[Path]:
 
 
 def content_hash(values: Mapping[str, object], files: Mapping[str, Path] | None = None) -> str:
-    """12 hex digits over JSON values and the contents (with their executable bit) of named files."""
+    """12 hex digits over JSON values and the contents and executable bits of named files."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for name, path in sorted((files or {}).items()):
         mode = "x" if path.stat().st_mode & 0o100 else "-"

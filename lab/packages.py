@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 from lab import say, sh, state
 from lab.errors import LabError
@@ -34,7 +35,9 @@ def install(host: Host, purpose: str, wanted: list[str]) -> None:
     if not host.apt:
         raise LabError(f"{purpose}: please install {', '.join(wanted)} and start again")
     if not host.root:
-        raise LabError(f"{purpose}: not installed, and not ours to install. Type:\n  {command(wanted)}")
+        raise LabError(
+            f"{purpose}: not installed, and not ours to install. Type:\n  {command(wanted)}"
+        )
     say.step(f"{purpose}: installing {' '.join(wanted)} from the distribution's archive")
     new = _simulated(wanted)
     recorded = state.read().get("packages", {})
@@ -73,15 +76,23 @@ def _simulated(wanted: list[str]) -> list[str]:
 
 
 def _apt(*args: str, log: str) -> None:
-    argv = ["apt-get", "--no-install-recommends", *args]
+    argv = ["apt-get", "-oDPkg::Lock::Timeout=300", "--no-install-recommends", *args]
     path = state.local_dir("log") / f"{log}.log"
     try:
-        sh.logged(argv, path, env=_env())
+        sh.logged(argv, path, env=_env(), ends_with_us=False)
     except LabError:
-        # Package lists that are older than the archive name files that are gone.
-        say.step("once more with fresh package lists")
+        # Lists older than the archive name files that are gone; a killed run leaves work half done.
+        say.step("once more, with fresh package lists")
+        sh.capture(["dpkg", "--configure", "--pending"], check=False, env=_env())
         sh.capture(["apt-get", "update"], check=False, env=_env())
-        sh.logged(argv, path, env=_env())
+        sh.logged(argv, path, env=_env(), ends_with_us=False)
+
+
+def installed_bytes(names: Iterable[str]) -> int:
+    """What the packages take on the disk, as they say themselves."""
+    argv = ["dpkg-query", "-W", "-f=${Installed-Size} ${db:Status-Status}\\n", *names]
+    lines = (line.split() for line in sh.capture(argv, check=False).stdout.splitlines())
+    return sum(int(line[0]) * 1024 for line in lines if line[1:] == ["installed"])
 
 
 def _installed(name: str) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -29,8 +30,7 @@ def capture(
             argv,
             check=False,
             stdin=stdin or subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             env=env,
             timeout=timeout,
@@ -49,8 +49,13 @@ def logged(
     *,
     env: Mapping[str, str] | None = None,
     stdin: IO[bytes] | None = None,
+    ends_with_us: bool = True,
 ) -> None:
     """Run a long command with its output in a log file, saying now and then that it goes on."""
+    name = argv[0]
+    if ends_with_us and shutil.which("setpriv"):
+        # Even if this process is killed: what it started must not get in the way of the next one.
+        argv = ["setpriv", "--pdeathsig", "KILL", *argv]
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("wb") as output:
@@ -59,7 +64,7 @@ def logged(
                 argv, stdin=stdin or subprocess.DEVNULL, stdout=output, stderr=output, env=env
             )
         except FileNotFoundError as exc:
-            raise LabError(f"{argv[0]}: no such command") from exc
+            raise LabError(f"{name}: no such command") from exc
         try:
             while True:
                 try:
@@ -69,7 +74,8 @@ def logged(
                     say.step(f"  still at it after {time.monotonic() - began:.0f} s (log: {log})")
         except BaseException:
             process.terminate()
+            process.wait()
             raise
     if code != 0:
         tail = log.read_text(errors="replace").splitlines()[-15:]
-        raise LabError(f"{argv[0]} failed ({code}), log {log}:\n  " + "\n  ".join(tail))
+        raise LabError(f"{name} failed ({code}), log {log}:\n  " + "\n  ".join(tail))

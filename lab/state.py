@@ -65,9 +65,7 @@ def lock(patience: float = 1800.0) -> Iterator[None]:
 
 
 def _open_lock() -> int:
-    shared = Path("/run/lock")
-    folder = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-    path = folder / "edgellm-lab.lock"
+    path = _lock_folder() / "edgellm-lab.lock"
     # Without O_CREAT first: in a sticky folder the kernel refuses O_CREAT on another user's file.
     try:
         return os.open(path, os.O_RDWR)
@@ -77,18 +75,27 @@ def _open_lock() -> int:
         return handle
 
 
+def _lock_folder() -> Path:
+    shared = Path("/run/lock")
+    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+
+
 def _take(handle: int, patience: float) -> None:
     deadline = time.monotonic() + patience
     told = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            if time.monotonic() > deadline:
-                raise LabError(f"another lab command (process {holder}) does not finish") from None
-            if not told:
-                say.step(f"waiting for another lab command (process {holder})")
-                told = True
-            time.sleep(0.2)
+    while not _locked(handle):
+        holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+        if time.monotonic() > deadline:
+            raise LabError(f"another lab command (process {holder}) does not finish")
+        if not told:
+            say.step(f"waiting for another lab command (process {holder})")
+            told = True
+        time.sleep(0.2)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run an ASGI application on a real loopback socket for the length of a `with` block."""
 
 from __future__ import annotations

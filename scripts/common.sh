@@ -26,10 +26,12 @@ human_kb() {
     }'
 }
 
-# Tools of the virtual environment by name. Ansible refuses to start in a locale that is not UTF-8.
+# Tools of the virtual environment by name, with the project's settings whatever the user's own are.
+# Ansible refuses to start in a locale that is not UTF-8.
 use_venv() {
     PATH=$PWD/.venv/bin:$PATH
     LC_ALL=C.UTF-8
+    ANSIBLE_CONFIG=$PWD/ansible.cfg
     PYTHONUNBUFFERED=1
-    export PATH LC_ALL PYTHONUNBUFFERED
+    export PATH LC_ALL ANSIBLE_CONFIG PYTHONUNBUFFERED
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A small bounded reader of GGUF headers: metadata and tensor names, never the weights."""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEFAULT_ALIGNMENT = 32
 _SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
-_STRING, _ARRAY = 8, 9
+_FLOAT32, _STRING, _ARRAY = 6, 8, 9
 
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
@@ -62,6 +63,7 @@ class Header:
     version: int
     kv: dict[str, t.Any]
     tensors: tuple[Tensor, ...]
+    insert_at: int
     kv_end: int
     tensors_end: int
     data_offset: int
@@ -104,6 +106,8 @@ class _Reader:
         return self._bounded(self.number("Q"), limit)
 
     def value(self, kind: int) -> t.Any:
+        if kind == _FLOAT32:
+            return _shortest(self.number("f"))
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         if kind == _STRING:
@@ -127,6 +131,15 @@ class _Reader:
         return number
 
 
+def _shortest(number: float) -> float:
+    """Return the float with the fewest digits that is the same number in 32 bits."""
+    if not math.isfinite(number):
+        return number
+    candidates = (float(f"{number:.{digits}g}") for digits in range(6, 10))
+    packed = struct.pack("<f", number)
+    return next((one for one in candidates if struct.pack("<f", one) == packed), number)
+
+
 def read_header(path: Path) -> Header:
     """Return the header of a GGUF file; results are remembered until the file changes."""
     status = path.stat()
@@ -144,8 +157,12 @@ def _read(path: Path, _mtime: int, _size: int) -> Header:
             raise NotGGUF(f"unsupported GGUF version {version}")
         tensor_count, kv_count = reader.count(MAX_ENTRIES), reader.count(MAX_ENTRIES)
         kv: dict[str, t.Any] = {}
+        insert_at = 0
         for _ in range(kv_count):
+            position = file.tell()
             key = reader.text()
+            if not insert_at and key.startswith("tokenizer."):
+                insert_at = position
             kv[key] = reader.value(reader.number("I"))
         kv_end = file.tell()
         tensors = tuple(_tensor(reader) for _ in range(tensor_count))
@@ -154,7 +171,7 @@ def _read(path: Path, _mtime: int, _size: int) -> Header:
         if not isinstance(alignment, int) or alignment <= 0:
             raise NotGGUF(f"invalid GGUF alignment: {alignment}")
         data_offset = -(-tensors_end // alignment) * alignment
-        return Header(version, kv, tensors, kv_end, tensors_end, data_offset)
+        return Header(version, kv, tensors, insert_at or kv_end, kv_end, tensors_end, data_offset)
 
 
 def _tensor(reader: _Reader) -> Tensor:
@@ -170,6 +187,7 @@ def _tensor(reader: _Reader) -> Tensor:
 def with_extra_uint32(path: Path, key: str, value: int) -> t.Iterator[bytes]:
     """Yield the bytes of `path` with one more unsigned key in its metadata.
 
+    It goes before the tokenizer's keys: some readers look no further for what a model can do.
     Tensor offsets count from the start of the data section, so only the padding before it moves.
     """
     header = read_header(path)
@@ -179,9 +197,9 @@ def with_extra_uint32(path: Path, key: str, value: int) -> t.Iterator[bytes]:
     entry = struct.pack("<Q", len(encoded)) + encoded + struct.pack("<II", 4, value)
     alignment = header.kv.get("general.alignment", DEFAULT_ALIGNMENT)
     with path.open("rb") as file:
-        head = bytearray(file.read(header.kv_end))
+        head = bytearray(file.read(header.insert_at))
         struct.pack_into("<Q", head, 16, len(header.kv) + 1)
-        table = file.read(header.tensors_end - header.kv_end)
+        table = file.read(header.tensors_end - header.insert_at)
         padding = -(len(head) + len(entry) + len(table)) % alignment
         yield bytes(head) + entry + table + b"\0" * padding
         file.seek(header.data_offset)

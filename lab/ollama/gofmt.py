@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Values as Go's fmt, time and Ollama's own format package print them."""
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def human_number(count: int) -> str:
     """Return a parameter count as Ollama writes it: 134.52M, 8.0B."""
     for limit, unit, places in ((10**9, "B", 1), (10**6, "M", 2)):
         if count >= limit:
-            return f"{count // limit}{unit}" if count % limit == 0 else f"{count / limit:.{places}f}{unit}"
+            return f"{count / limit:.{0 if count % limit == 0 else places}f}{unit}"
     return f"{count / 1000:.0f}K" if count >= 1000 else str(count)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """JSON the way Go writes and rejects it: clients and digests depend on both."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ import typing as t
 
 from lab.ollama.errors import ApiError
 
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES = {char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 _KINDS: dict[type, str] = {bool: "bool", int: "number", float: "number", str: "string",
                            list: "array", dict: "object"}  # fmt: skip
 
@@ -21,6 +22,7 @@ _ACCEPTS: dict[str, tuple[type, ...]] = {
     "[]string": (list,),
     "array": (list,),
     "map": (dict,),
+    "map[string]string": (dict,),
     "any": (bool, int, float, str, list, dict),
 }
 _GO_NAMES = {"map": "map[string]interface {}", "array": "[]api.Message"}
@@ -72,14 +74,15 @@ def _check(item: t.Any, kind: str, where: str) -> None:
     if wrong:
         what = f"number {item}" if kind == "int" and isinstance(item, float) else _kind(item)
         raise _mismatch(what, where, _GO_NAMES.get(kind, kind))
-    if kind == "[]string":
-        for element in item:
+    if kind in ("[]string", "map[string]string"):
+        for element in item.values() if isinstance(item, dict) else item:
             if not isinstance(element, str):
                 raise _mismatch(_kind(element), where, "string")
 
 
 def _mismatch(what: str, where: str, kind: str) -> ApiError:
-    return ApiError(f"json: cannot unmarshal {what} into Go struct field {where} of type {kind}", 400)
+    text = f"json: cannot unmarshal {what} into Go struct field {where} of type {kind}"
+    return ApiError(text, 400)
 
 
 def _kind(value: t.Any) -> str:
@@ -91,13 +94,24 @@ def _syntax_error(error: json.JSONDecodeError) -> str:
     if not rest.strip() or error.msg.startswith("Unterminated string"):
         return "unexpected EOF"
     char = rest.lstrip()[0]
+    for literal in ("null", "true", "false"):
+        if error.msg == "Expecting value" and literal[0] == char:
+            return _literal_error(rest.lstrip(), literal)
+    key = "looking for beginning of object key string"
     context = {
-        "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+        "Expecting property name enclosed in double quotes": key,
         "Expecting ':' delimiter": "after object key",
         "Expecting ',' delimiter": "after object key:value pair",
-        "Illegal trailing comma before end of object": "looking for beginning of object key string",
+        "Illegal trailing comma before end of object": key,
     }.get(error.msg, "looking for beginning of value")
     return f"invalid character '{char}' {context}"
+
+
+def _literal_error(rest: str, literal: str) -> str:
+    same = next((i for i, char in enumerate(literal) if rest[i : i + 1] != char), len(literal))
+    if same >= len(rest):
+        return "unexpected EOF"
+    return f"invalid character '{rest[same]}' in literal {literal} (expecting '{literal[same]}')"
 
 
 def _sorted(value: t.Any) -> t.Any:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Log lines in the shape of Go's slog text handler, as the real server writes them."""
 
 from __future__ import annotations

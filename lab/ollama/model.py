@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One installed model with its layers read: what show, create and inference start from."""
 
 from __future__ import annotations
@@ -50,11 +51,12 @@ class Model:
     def capabilities(self) -> list[str]:
         """What the model can do, by its metadata and its template."""
         pooled = self.header is not None and self.header.of_architecture("pooling_type") is not None
-        found = ["embedding" if pooled else "completion"]
+        found = ["tools"] if self.uses_jinja and "tools" in self.chat_template else []
+        found.append("embedding" if pooled else "completion")
         if self.projectors:
             found.append("vision")
         template = self.template or ""
-        if ".Tools" in template or (self.uses_jinja and "tools" in self.chat_template):
+        if ".Tools" in template:
             found.append("tools")
         if ".Suffix" in template:
             found.append("insert")

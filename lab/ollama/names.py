@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Model names: `[host/][namespace/]model[:tag]`, with Ollama's defaults and rules."""
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ class Name:
 
     def folded_onto(self, existing: t.Iterable[Name]) -> Name:
         """Return the name with each part spelled as the first existing name spells it."""
-        parts = dict(zip(("host", "namespace", "model", "tag"), self.parts))
+        parts = dict(zip(_LIMITS, self.parts, strict=True))
         found: set[str] = set()
         for other in existing:
-            for key, value in zip(parts, other.parts):
+            for key, value in zip(_LIMITS, other.parts, strict=True):
                 if key not in found and value.lower() == parts[key].lower():
                     parts[key] = value
                     found.add(key)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The server's settings, read from the environment by Ollama's own rules."""
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lab.ollama.errors import ApiError
 BASE_VERSION = "0.32.15"
 DEFAULT_PORT = 11434
 FOREVER = math.inf
+_GO_TYPES = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
@@ -32,6 +34,7 @@ class Settings:
     max_loaded_models: int = 0
     max_queue: int = 512
     noprune: bool = False
+    no_cloud: bool = False
     version: str = BASE_VERSION
 
     @property
@@ -59,6 +62,7 @@ def from_environment(environ: t.Mapping[str, str] = os.environ) -> Settings:
         max_loaded_models=_unsigned(values, "OLLAMA_MAX_LOADED_MODELS", 0),
         max_queue=_unsigned(values, "OLLAMA_MAX_QUEUE", 512),
         noprune=_boolean(values.get("OLLAMA_NOPRUNE", "")),
+        no_cloud=_boolean(values.get("OLLAMA_NO_CLOUD", "")),
         version=values.get("OLLAMA_STANDIN_VERSION") or BASE_VERSION,
     )
 
@@ -94,7 +98,7 @@ def parse_duration(text: str) -> float:
 def request_keep_alive(value: t.Any) -> float:
     """Return the seconds a request's `keep_alive` stands for; negative means for ever."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ApiError(f"invalid type for keep_alive: {type(value).__name__}", 400)
+        raise ApiError(f"Unsupported type: '{_GO_TYPES[type(value)]}'", 400)
     try:
         seconds = parse_duration(value) if isinstance(value, str) else float(value)
     except ValueError:

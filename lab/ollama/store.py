@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The store on disk: `blobs/sha256-<hex>` and `manifests/<host>/<namespace>/<model>/<tag>`."""
 
 from __future__ import annotations
@@ -136,6 +137,13 @@ class Store:
             raise ApiError("invalid digest format", 400)
         return self.blobs / digest.replace(":", "-")
 
+    def blob_path_checked(self, digest: str) -> Path:
+        """Like `blob_path`, with the status that a bad digest inside a stream has."""
+        try:
+            return self.blob_path(digest)
+        except ApiError as error:
+            raise ApiError(str(error)) from None
+
     def manifest_path(self, name: Name) -> Path:
         return self.manifests.joinpath(*name.parts)
 
@@ -236,7 +244,7 @@ class Store:
         for directory, _names, _files in os.walk(self.manifests, topdown=False):
             if Path(directory) != self.manifests:
                 with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+                    Path(directory).rmdir()
 
     def tidy(self, *, prune: bool) -> None:
         """Do what the server does at start-up: rename old blobs, drop orphans, empty folders."""

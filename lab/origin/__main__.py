@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m lab.origin`: serve the lab's data directory over HTTP."""
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import uvicorn
 
 from lab.origin.app import create_app
 
-# A small send buffer keeps the record honest: what the kernel took but never delivered stays little.
+# A small send buffer keeps the record honest: little is taken by the kernel but never delivered.
 SEND_BUFFER = 256 * 1024
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The origin as one ASGI application."""
 
 from __future__ import annotations

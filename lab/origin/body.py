@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """File bodies: single ranges, validators, and the only place that sends a file's bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the lab itself asks the origin: is it up, and what was requested since when."""
 
 from __future__ import annotations

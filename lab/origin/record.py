@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The request record: one JSON line per request, with the body bytes that really went out.
 
-Several processes append to one file. A line's number `n` is its offset in the file, so it is unique,
-ascending, and `since` needs no index.
+Several processes append to one file. A line's number `n` is its offset in the file, so it is
+unique, ascending, and `since` needs no index.
 """
 
 from __future__ import annotations

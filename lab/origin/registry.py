@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Ollama registry protocol: manifests verbatim, blobs by way of another host name.
 
 Layout under `<root>/registry`: `manifests/<namespace>/<model>/<tag>` and `blobs/sha256-<hex>`. An

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Plain files under a prefix: the file server and the APT repositories."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -16,7 +16,8 @@ attributes:
   diff_mode:
     description: Tells in diff mode what changed, or in check mode what would change.
   idempotent:
-    description: When run twice with the same arguments, and nothing else changed in between, the second run changes nothing.
+    description: When run twice with the same arguments, and nothing else changed in between, the
+      second run changes nothing.
 """
 
     READ_ONLY = r"""
@@ -37,7 +38,8 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/edgellm.host.ollama) in C(module_defaults) to set defaults for this module.
+    description: Use C(group/edgellm.host.ollama) in C(module_defaults) to set defaults for this
+      module.
     support: full
     membership:
       - edgellm.host.ollama

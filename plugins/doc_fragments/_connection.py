@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -19,8 +19,8 @@ options:
     default: http://127.0.0.1:11434
   timeout:
     description:
-      - How many seconds the server may stay silent. This limits silence, not the whole work; a download may take
-        hours as long as bytes keep coming.
+      - How many seconds the server may stay silent. This limits silence, not the whole work; a
+        download may take hours as long as bytes keep coming.
       - Loading a large model from a slow disk is silence too.
     type: int
     default: 300

@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -6,23 +6,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
 import typing as t
+from pathlib import Path
 
 
 def write_json(path: str, value: t.Any, *, mode: int = 0o644) -> None:
     """Replace the file by the JSON form of the value, in one step."""
-    handle, staged = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".edgellm-")
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".edgellm-")
+    staged = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(value, stream, ensure_ascii=False, indent=2, sort_keys=True)
             stream.write("\n")
-        os.chmod(staged, mode)
-        os.replace(staged, path)
+        staged.chmod(mode)
+        staged.replace(target)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staged)
+        staged.unlink(missing_ok=True)
         raise

@@ -97,8 +97,8 @@ class DaemonFile:
 
     def sections(self) -> Sections:
         """What each section set last, an interrupted change included."""
-        note = self.note()
-        return note["sections"] if note else _read_json(self._record) or {}
+        said = self.note() or _read_json(self._record) or {}
+        return dict(said.get("sections", {}))
 
     def note(self) -> dict[str, t.Any] | None:
         """The change that was not brought to its end, with the file's content before it."""
@@ -110,9 +110,10 @@ class DaemonFile:
         write_json(str(self._note), {"previous": previous, "sections": sections}, mode=0o600)
 
     def commit(self, sections: Sections) -> None:
-        if _read_json(self._record) != sections:
+        record = {"sections": sections}
+        if _read_json(self._record) != record:
             self._record.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_json(str(self._record), sections, mode=0o600)
+            write_json(str(self._record), record, mode=0o600)
         self._note.unlink(missing_ok=True)
 
     def abandon(self) -> None:

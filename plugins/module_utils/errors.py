@@ -1,8 +1,11 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """The root of every error that is meant for the person at the terminal. Private."""
+
+# Names say what happened, as those of httpx do.
+# ruff: noqa: N818
 
 from __future__ import annotations
 

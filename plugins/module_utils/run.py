@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -16,8 +16,8 @@ from .web import HTTPX_IMPORT_ERROR
 Work = t.Callable[[AnsibleModule], t.Mapping[str, t.Any]]
 
 
-def run(module: AnsibleModule, work: Work, *, needs_httpx: bool = False) -> t.NoReturn:
-    """Do the module's work and exit with its result, or with the one message that explains why not."""
+def run(module: AnsibleModule, work: Work, *, needs_httpx: bool = False) -> None:
+    """Do the module's work and exit with its result, or with the one message why not."""
     if needs_httpx and HTTPX_IMPORT_ERROR:
         module.fail_json(
             msg=missing_required_lib("httpx", reason="(Debian and Ubuntu: python3-httpx)"),

@@ -1,8 +1,8 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""httpx, imported once and guarded, and the client settings the whole collection shares. Private."""
+"""httpx, imported once and guarded, with the settings that all requests share. Private."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import typing as t
 from .errors import Refused
 
 try:
-    import httpx
+    # "as httpx": exported on purpose, this is where everybody gets it from.
+    import httpx as httpx
 except ImportError:
     httpx = None  # type: ignore[assignment]
     HTTPX_IMPORT_ERROR: str | None = traceback.format_exc()

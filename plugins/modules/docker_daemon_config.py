@@ -20,6 +20,8 @@ description:
     time, the previous file is put back, the engine is started with it, and the task fails with the
     line of the journal that says why.
   - Units that stop with the engine and do not come back with it are started again.
+extends_documentation_fragment:
+  - edgellm.host._attributes
 options:
   section:
     description: Who wants these keys, for instance the name of a role. One section's keys are
@@ -52,20 +54,15 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying
-      target.
     support: full
   diff_mode:
-    description: Will return details on what has changed, when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row with the same arguments, the second invocation indicates no
-      change.
     support: full
 requirements:
   - python >= 3.10
 author:
-  - edgellm contributors (@edgellm)
+  - edgellm.host contributors (@edgellm)
 """
 
 EXAMPLES = r"""
@@ -116,7 +113,7 @@ journal:
   description: What the engine's journal says about it.
   returned: failure, when the engine did not come up
   type: str
-  sample: "unable to configure the Docker daemon with file /etc/docker/daemon.json: invalid character"
+  sample: "failed to start daemon: invalid log driver"
 """
 
 from ansible.module_utils.basic import AnsibleModule

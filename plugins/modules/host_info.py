@@ -14,6 +14,9 @@ description:
     container engine and NVIDIA devices in one go.
   - Needs nothing but Python on the host and changes nothing. Run it with root's rights, else the
     holder of a port may stay unknown and the engine may refuse to answer.
+extends_documentation_fragment:
+  - edgellm.host._attributes
+  - edgellm.host._attributes.read_only
 options:
   packages:
     description: Debian packages whose installed version is asked for.
@@ -46,25 +49,12 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying
-      target.
-    support: full
-  diff_mode:
-    description: Will return details on what has changed, when in diff mode.
-    support: N/A
-    details: This module never changes anything.
-  idempotent:
-    description: When run twice in a row with the same arguments, the second invocation indicates no
-      change.
-    support: full
 requirements:
   - python >= 3.10
 seealso:
   - module: ansible.builtin.setup
 author:
-  - edgellm contributors (@edgellm)
+  - edgellm.host contributors (@edgellm)
 """
 
 EXAMPLES = r"""
@@ -77,7 +67,7 @@ EXAMPLES = r"""
 - name: Refuse a port that somebody holds
   ansible.builtin.assert:
     that: found.host.ports['11434'] is none
-    fail_msg: Port 11434 is held by {{ found.host.ports['11434'].container or found.host.ports['11434'].process }}.
+    fail_msg: The port is held by {{ found.host.ports['11434'].process }}.
 
 - name: See whether Docker's package repository can be reached from the host
   edgellm.host.host_info:
@@ -132,18 +122,19 @@ host:
       type: int
       sample: 33545891840
     packages:
-      description: Version of each package in O(packages), V(null) when it is not installed.
+      description: Version of each package in O(packages), V(none) when it is not installed.
       type: dict
       sample: {python3-httpx: 0.28.1-1, docker-ce: null}
     ports:
       description:
-        - Holder of each port in O(ports) (keys are text), V(null) when the port is free. When
+        - Holder of each port in O(ports) (keys are text), V(none) when the port is free. When
           several listen, the widest address is told. A port that a container publishes is told with
           the container's name.
-        - C(pid) and C(process) are V(null) where the user may not see them or nobody listens but
+        - C(pid) and C(process) are V(none) where the user may not see them, or nobody listens and
           the packet filter forwards.
       type: dict
-      sample: {"11434": {address: 127.0.0.1, pid: 812, process: docker-proxy, container: ollama}}
+      sample:
+        "11434": {address: 127.0.0.1, pid: 812, process: docker-proxy, container: ollama}
     units:
       description: State of each unit in O(units), in systemd's words.
       type: dict
@@ -175,15 +166,15 @@ host:
           type: bool
           sample: true
         version:
-          description: Its version, V(null) when it does not answer.
+          description: Its version, V(none) when it does not answer.
           type: str
           sample: 29.7.2
         error:
-          description: Why it does not answer, V(null) when it does.
+          description: Why it does not answer, V(none) when it does.
           type: str
           sample: null
         containers:
-          description: Each container in O(containers), V(null) when there is none of that name.
+          description: Each container in O(containers), V(none) when there is none of that name.
           type: dict
           sample:
             ollama:
@@ -203,7 +194,7 @@ host:
       type: dict
       sample: {devices: 1, nvidia_smi: true}
     reach:
-      description: For each URL in O(reach) why it cannot be reached, V(null) when it can.
+      description: For each URL in O(reach) why it cannot be reached, V(none) when it can.
       type: dict
       sample: {"https://download.docker.com": null}
 """
@@ -211,7 +202,7 @@ host:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.host.info import Questions, gather
 
-ASKED = {
+_ASKED = {
     "packages": "str",
     "ports": "int",
     "containers": "str",
@@ -224,7 +215,7 @@ ASKED = {
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            name: {"type": "list", "elements": kind, "default": []} for name, kind in ASKED.items()
+            name: {"type": "list", "elements": kind, "default": []} for name, kind in _ASKED.items()
         },
         supports_check_mode=True,
     )

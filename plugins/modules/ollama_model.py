@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -11,8 +11,8 @@ short_description: Install, update or remove a model of an Ollama server
 version_added: 0.1.0
 description:
   - Brings one model of an Ollama server into the wanted state.
-  - Names are completed and compared the way the server does it, so V(bge-m3) and V(bge-m3:latest) are one model, and
-    V(qwen2.5) is not V(qwen2.5-coder).
+  - Names are completed and compared the way the server does it, so V(bge-m3) and V(bge-m3:latest)
+    are one model, and V(qwen2.5) is not V(qwen2.5-coder).
   - Whether something changed is judged by the digest of the model alone, before and after.
   - Everything that can be refused is refused before anything is changed.
 extends_documentation_fragment:
@@ -22,7 +22,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The registry is asked for the manifest, and the server for blobs it has, so that the prediction is exact.
+    details: The registry is asked for the manifest, and the server for blobs it has, so that the
+      prediction is exact.
   diff_mode:
     support: full
   idempotent:
@@ -37,8 +38,8 @@ options:
     aliases: [model]
   state:
     description:
-      - With V(present), the model is installed. One that is installed already stays as it is, and no registry is asked,
-        unless O(digest) says that it should be another one.
+      - With V(present), the model is installed. One that is installed already stays as it is, and
+        no registry is asked, unless O(digest) says that it should be another one.
       - With V(latest), the model is what the registry offers now.
       - With V(absent), the model is not installed. It is taken out of memory first.
     type: str
@@ -46,20 +47,23 @@ options:
     default: present
   digest:
     description:
-      - The digest that the model must have, as RV(model.digest) gives it. It is the SHA-256 of the manifest.
+      - The digest that the model must have, as RV(model.digest) gives it. It is the SHA-256 of
+        the manifest.
       - If the registry offers another one, the task fails before anything is changed.
     type: str
   registry:
     description:
-      - The name to pull, if it differs from O(name), for example V(hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M).
-      - Afterwards the model is known as O(name). The name that was pulled is removed, unless it was there before.
+      - The name to pull, if it differs from O(name), for example
+        V(hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M).
+      - Afterwards the model is known as O(name). The name that was pulled is removed, unless it
+        was there before.
     type: str
   registry_mirror:
     description:
-      - Address of a mirror to pull from instead of the registry that is part of the name, V(http://host[:port]) or
-        V(https://host[:port]).
-      - Afterwards the model is known as O(name), with the same digest. Meanwhile it has a name that begins with the
-        mirror's address. That name is removed in any case.
+      - Address of a mirror to pull from instead of the registry that is part of the name,
+        V(http://host[:port]) or V(https://host[:port]).
+      - Afterwards the model is known as O(name), with the same digest. Meanwhile it has a name
+        that begins with the mirror's address. That name is removed in any case.
     type: str
   status_file:
     description:
@@ -70,7 +74,7 @@ seealso:
   - module: edgellm.host.ollama_model_info
   - module: edgellm.host.ollama_probe
 author:
-  - edgellm.host contributors (@edgellm)
+  - edgellm contributors (@edgellm)
 """
 
 EXAMPLES = r"""
@@ -109,8 +113,8 @@ RETURN = r"""
 model:
   description:
     - The model after the task, or V(none) if it is not installed.
-    - In check mode, what is known beforehand, which is at least RV(model.name), RV(model.full_name), RV(model.digest)
-      and RV(model.size).
+    - In check mode, what is known beforehand, which is at least RV(model.name),
+      RV(model.full_name), RV(model.digest) and RV(model.size).
   returned: success
   type: dict
   contains:
@@ -131,7 +135,8 @@ model:
       type: int
       sample: 1157672605
     modified_at:
-      description: When the server last wrote the manifest. It says nothing about whether the model changed.
+      description: When the server last wrote the manifest. It says nothing about whether the
+        model changed.
       type: str
       sample: "2026-08-21T10:00:00+09:00"
     format:
@@ -151,7 +156,8 @@ model:
       type: str
       sample: F16
     context_length:
-      description: The longest context the model was trained for, or V(none) if the server does not list it.
+      description: The longest context the model was trained for, or V(none) if the server does
+        not list it.
       type: int
       sample: 8192
     embedding_length:
@@ -200,9 +206,14 @@ plan:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.ollama import model, names, plan, registry, spec
-from ..module_utils.run import run
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
+    model,
+    names,
+    plan,
+    registry,
+    spec,
+)
+from ansible_collections.edgellm.host.plugins.module_utils.run import run
 
 
 def work(module: AnsibleModule) -> dict[str, object]:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -10,7 +10,8 @@ module: ollama_model_info
 short_description: List the models of an Ollama server
 version_added: 0.1.0
 description:
-  - Tells the version of an Ollama server and which models it has, with complete names and digests.
+  - Tells the version of an Ollama server and which models it has, with complete names and
+    digests.
 extends_documentation_fragment:
   - edgellm.host._connection
   - edgellm.host._attributes
@@ -26,7 +27,7 @@ options:
 seealso:
   - module: edgellm.host.ollama_model
 author:
-  - edgellm.host contributors (@edgellm)
+  - edgellm contributors (@edgellm)
 """
 
 EXAMPLES = r"""
@@ -69,7 +70,8 @@ models:
       type: int
       sample: 1157672605
     modified_at:
-      description: When the server last wrote the manifest. It says nothing about whether the model changed.
+      description: When the server last wrote the manifest. It says nothing about whether the
+        model changed.
       type: str
       sample: "2026-08-21T10:00:00+09:00"
     format:
@@ -89,7 +91,8 @@ models:
       type: str
       sample: F16
     context_length:
-      description: The longest context the model was trained for, or V(none) if the server does not list it.
+      description: The longest context the model was trained for, or V(none) if the server does
+        not list it.
       type: int
       sample: 8192
     embedding_length:
@@ -104,11 +107,10 @@ models:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.ollama import names, probe, spec
-from ..module_utils.ollama.client import Client, Installed
-from ..module_utils.ollama.model import describe
-from ..module_utils.run import run
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import names, probe, spec
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.client import Client, Installed
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.model import describe
+from ansible_collections.edgellm.host.plugins.module_utils.run import run
 
 
 def tell(client: Client, model: Installed) -> dict[str, object]:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -10,8 +10,10 @@ module: ollama_registry_info
 short_description: Tell what a model registry offers
 version_added: 0.1.0
 description:
-  - Asks registries for models, such as registry.ollama.ai or hf.co, for the manifests that they offer now.
-  - Needs no Ollama server and fetches no weights, so it also runs on the controller, to plan for hosts that have nothing yet.
+  - Asks registries for models, such as registry.ollama.ai or hf.co, for the manifests that they
+    offer now.
+  - Needs no Ollama server and fetches no weights, so it also runs on the controller, to plan for
+    hosts that have nothing yet.
 extends_documentation_fragment:
   - edgellm.host._attributes
   - edgellm.host._attributes.read_only
@@ -24,12 +26,13 @@ options:
     required: true
   registry_mirror:
     description:
-      - Address of a mirror to ask instead of the registries that are part of the names, V(http://host[:port]) or
-        V(https://host[:port]).
+      - Address of a mirror to ask instead of the registries that are part of the names,
+        V(http://host[:port]) or V(https://host[:port]).
     type: str
   user_agent_version:
     description:
-      - The version of the server that would pull. A registry may refuse models that need a newer one.
+      - The version of the server that would pull. A registry may refuse models that need a newer
+        one.
     type: str
   timeout:
     description:
@@ -42,7 +45,7 @@ requirements:
 seealso:
   - module: edgellm.host.ollama_model
 author:
-  - edgellm.host contributors (@edgellm)
+  - edgellm contributors (@edgellm)
 """
 
 EXAMPLES = r"""
@@ -77,7 +80,8 @@ models:
       type: str
       sample: registry.ollama.ai/library/bge-m3:latest
     digest:
-      description: The SHA-256 of the manifest, in hexadecimal, or V(none) if there is RV(models[].error).
+      description: The SHA-256 of the manifest, in hexadecimal, or V(none) if there is
+        RV(models[].error).
       type: str
       sample: 7907646426070047a77226ac3e684fbbe8410524f7b4a74d02837e43f2146bab
     size:
@@ -110,13 +114,14 @@ models:
 import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import names, registry
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.errors import RegistryError
+from ansible_collections.edgellm.host.plugins.module_utils.run import run
 
-from ..module_utils.ollama import names, registry
-from ..module_utils.ollama.errors import RegistryError
-from ..module_utils.run import run
 
-
-def ask(name: names.Name, mirror: str | None, version: str | None, timeout: int) -> dict[str, object]:
+def ask(
+    name: names.Name, mirror: str | None, version: str | None, timeout: int
+) -> dict[str, object]:
     answer: dict[str, object] = {
         "name": name.short,
         "full_name": name.full,

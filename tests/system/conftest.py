@@ -11,7 +11,7 @@ import pytest
 Run = Callable[..., str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_logged(root: Path, request: pytest.FixtureRequest) -> Run:
     """Run a command with its output in build/logs/<name>.log; a failure shows the end of it."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
@@ -40,6 +40,6 @@ def run_logged(root: Path, request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.fixture(scope="session")
-def lab(root: Path) -> None:
+def lab(run_logged: Run) -> None:
     """The lab, up with everything it has."""
-    subprocess.run([sys.executable, "-m", "lab", "up"], check=True, cwd=root)
+    run_logged("lab-up", sys.executable, "-m", "lab", "up")

@@ -23,7 +23,14 @@ def plan() -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/usr/bin/docker", "/etc/docker", "/srv/edgellm", "/usr/local/bin/edgellm", "/etc/edgellm.json"]
+    "path",
+    [
+        "/usr/bin/docker",
+        "/etc/docker",
+        "/srv/edgellm",
+        "/usr/local/bin/edgellm",
+        "/etc/edgellm.json",
+    ],
 )
 def test_box_is_still_bare(host, path):
     assert not host.file(path).exists

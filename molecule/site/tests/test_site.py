@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A box that `site.yml` provisioned: network, container, loopback-only port, model by digest, answer."""
+"""A box after `site.yml`: network, container, loopback-only port, model by digest, answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -40,7 +41,9 @@ def test_container_is_healthy_and_comes_back_by_itself(docker_json):
 
 def test_guides_tuning_values_reach_the_server(docker_json):
     environment = docker_json("ollama")["Config"]["Env"]
-    assert {"OLLAMA_NUM_PARALLEL=1", "OLLAMA_KEEP_ALIVE=30m", "OLLAMA_NOPRUNE=1"} <= set(environment)
+    assert {"OLLAMA_NUM_PARALLEL=1", "OLLAMA_KEEP_ALIVE=30m", "OLLAMA_NOPRUNE=1"} <= set(
+        environment
+    )
 
 
 def test_data_is_on_the_host_and_models_are_read_only(docker_json):
@@ -96,7 +99,7 @@ def test_chat_answers_with_real_tokens(api):
 
 
 def test_japanese_goes_through_the_whole_chain_intact(host):
-    """The schema leaves the model no other answer, so every byte of it was carried there and back."""
+    """The schema leaves the model no other answer: every byte of it went there and back."""
     arguments = {
         "name": "smollm2:135m",
         "kind": "chat",
@@ -107,7 +110,9 @@ def test_japanese_goes_through_the_whole_chain_intact(host):
             "required": ["text"],
         },
     }
-    result = host.ansible("edgellm.host.ollama_probe", json.dumps(arguments), check=False, become=False)
+    result = host.ansible(
+        "edgellm.host.ollama_probe", json.dumps(arguments), check=False, become=False
+    )
     assert json.loads(result["probe"]["text"]) == {"text": JAPANESE}
 
 
@@ -136,9 +141,8 @@ def test_no_secret_or_state_file_is_writable_by_others(host):
     assert found == ""
 
 
-def test_report_was_written(host):
-    report = os.path.join(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "report.json")
-    with open(report, encoding="utf-8") as stream:
-        (summary,) = json.load(stream)["hosts"].values()
+def test_report_was_written():
+    report = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "report.json")
+    (summary,) = json.loads(report.read_text(encoding="utf-8"))["hosts"].values()
     assert re.fullmatch(r"[0-9a-f]{64}", summary["models"][0]["digest"])
     assert summary["models"][0]["answer"]

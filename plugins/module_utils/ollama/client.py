@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -11,9 +11,10 @@ import json
 import types
 import typing as t
 
-from .. import web
-from ..errors import Refused
-from ..web import httpx
+from ansible_collections.edgellm.host.plugins.module_utils import web
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.web import httpx
+
 from . import names
 from .errors import ApiError, NotFound, NotOllama, OllamaError, Silent, StreamCut, Unreachable
 
@@ -133,8 +134,8 @@ class Client:
             answer = None
         if not isinstance(answer, dict):
             raise NotOllama(
-                f"What answers at {self.url}{path} is not Ollama: it sent "
-                f"{response.headers.get('content-type', 'no content type')} instead of a JSON object."
+                f"What answers at {self.url}{path} is not Ollama: instead of a JSON object it "
+                f"sent {response.headers.get('content-type', 'no content type')}."
             )
         return answer
 

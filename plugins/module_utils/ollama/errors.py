@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -18,11 +18,14 @@ EdgellmError
     └── UnknownModel         the registry has no such model or tag
 """
 
+# Names say what happened, as those of httpx do.
+# ruff: noqa: N818
+
 from __future__ import annotations
 
 import typing as t
 
-from ..errors import EdgellmError, Refused
+from ansible_collections.edgellm.host.plugins.module_utils.errors import EdgellmError, Refused
 
 
 class InvalidName(Refused):

@@ -1,8 +1,8 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A model's manifest: which blobs it is made of, and the digest that identifies it. Pure. Private."""
+"""A model's manifest: its blobs, and the digest that identifies it. Pure. Private."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def parse(raw: bytes) -> Manifest:
 
 
 def _layer(entry: t.Any) -> Layer:
-    if not isinstance(entry, dict):
-        raise ValueError("a layer is not an object")
+    entry = entry if isinstance(entry, dict) else {}
     digest, size = entry.get("digest"), entry.get("size")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ValueError(f"a layer has the digest {digest!r}")

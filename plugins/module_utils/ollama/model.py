@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -60,9 +60,7 @@ def read(client: Client, wanted: plan.Wanted) -> plan.State:
     )
 
 
-def apply(
-    client: Client, wanted: plan.Wanted, planned: plan.Plan, status_file: StatusFile
-) -> None:
+def apply(client: Client, wanted: plan.Wanted, planned: plan.Plan, status_file: StatusFile) -> None:
     """Carry out the actions; the wanted name changes only in the last possible moment."""
     for action in planned.actions:
         if action.action == "pull":

@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from ..errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+
 from .errors import InvalidName
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 
-# Per part: which characters may follow the first one (a letter, a digit or "_"), and how long it may be.
+# What may follow the first character of each part, and how long the part may be.
 _PARTS = {
     "host": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}"),
     "namespace": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}"),

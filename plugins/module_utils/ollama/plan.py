@@ -1,15 +1,16 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to happen so that a model is as wanted: from a state to ordered actions. Pure. Private."""
+"""What has to happen so that a model is as wanted: from state to actions. Pure. Private."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
-from ..errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+
 from .client import Installed
 from .manifest import Manifest
 from .names import Name, is_reserved
@@ -114,7 +115,7 @@ def needs_offer(wanted: Wanted, current: Installed | None) -> bool:
 def decide(wanted: Wanted, state: State) -> Plan:
     """The plan for this state; Refused when the registry does not offer what is expected."""
     if wanted.state == "absent":
-        return _remove(wanted, state)
+        return _remove(state)
     if state.offer is None:
         return Plan(_seen(state.current), _seen(state.current))
     if wanted.digest is not None and state.offer.digest != wanted.digest:
@@ -134,9 +135,7 @@ def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
     here = sum(size for digest, size in offer.blobs.items() if digest in state.blobs_here)
     total = sum(offer.blobs.values())
     actions = [
-        Action(
-            "pull", pulled, digest=offer.digest, bytes_fetch=total - here, bytes_reuse=here
-        )
+        Action("pull", pulled, digest=offer.digest, bytes_fetch=total - here, bytes_reuse=here)
     ]
     if pulled.key != name.key:
         actions.append(Action("copy", name, source=pulled, digest=offer.digest))
@@ -147,7 +146,7 @@ def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
     return Plan(_seen(state.current), after, tuple(actions))
 
 
-def _remove(wanted: Wanted, state: State) -> Plan:
+def _remove(state: State) -> Plan:
     if state.current is None:
         return Plan({}, {})
     name = state.current.name

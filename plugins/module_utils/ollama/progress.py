@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ..atomic import write_json
+from ansible_collections.edgellm.host.plugins.module_utils.atomic import write_json
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm.host contributors
+# Copyright: (c) 2026, edgellm contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from .. import web
-from ..errors import Refused
-from ..web import httpx
+from ansible_collections.edgellm.host.plugins.module_utils import web
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.web import httpx
+
 from . import manifest, names
 from .errors import RegistryError, UnknownModel
 

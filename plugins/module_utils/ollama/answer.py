@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ask a model one thing and measure the answer. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .client import Client
+    from .names import Name
+
+JsonObject = dict[str, t.Any]
+Kind = t.Literal["chat", "embed"]
+
+# Repeatable, and an end in sight: a small model may go on for ever at temperature 0.
+DEFAULT_OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 256}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked, and what the answer must be like."""
+
+    name: Name
+    kind: t.Literal["auto", "chat", "embed"] = "auto"
+    prompt: str = ""
+    system: str | None = None
+    format: Mapping[str, t.Any] | None = None
+    options: Mapping[str, t.Any] | None = None
+    expect: str | None = None
+    min_tokens: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal requests; the model's digest, not its name, says who is asked."""
+        asked = {**dataclasses.asdict(self), "name": None}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def ask(client: Client, request: Request, kind: Kind, known: tuple[str, ...]) -> JsonObject:
+    """Send the request and measure the answer."""
+    nothing: JsonObject = dict.fromkeys(
+        (
+            "text",
+            "tokens_per_second",
+            "eval_count",
+            "load_seconds",
+            "dimensions",
+            "done_reason",
+        )
+    )
+    if kind == "embed":
+        return {**nothing, "kind": kind, **_embed(client, request)}
+    return {**nothing, "kind": kind, **_chat(client, request, thinks="thinking" in known)}
+
+
+def placement(client: Client, request: Request, digest: str) -> JsonObject:
+    """Where the model is in memory now."""
+    running = client.running()
+    # Models that share their weights share one place in memory, under the name used last.
+    mine = [entry for entry in running if entry.get("name") == request.name.short] or [
+        entry for entry in running if entry.get("digest") == digest
+    ]
+    if not mine:
+        return {"size": None, "size_vram": None, "processor": None}
+    size, size_vram = int(mine[0].get("size") or 0), int(mine[0].get("size_vram") or 0)
+    return {"size": size, "size_vram": size_vram, "processor": processor(size, size_vram)}
+
+
+def processor(size: int, size_vram: int) -> str:
+    """Where a loaded model lives, in the words of `ollama ps`."""
+    if size <= 0 or size_vram > size:
+        return "Unknown"
+    if size_vram == 0:
+        return "100% CPU"
+    if size_vram == size:
+        return "100% GPU"
+    cpu = round((size - size_vram) / size * 100)
+    return f"{cpu}% CPU / {100 - cpu}% GPU"
+
+
+def _chat(client: Client, request: Request, *, thinks: bool) -> JsonObject:
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body: JsonObject = {
+        "model": request.name.short,
+        "messages": [*system, {"role": "user", "content": request.prompt}],
+        "options": {**DEFAULT_OPTIONS, **(request.options or {})},
+    }
+    if request.format is not None:
+        body["format"] = request.format
+    if thinks:
+        body["think"] = False
+    text, last = "", {}
+    for last in client.chat(body):
+        text += (last.get("message") or {}).get("content") or ""
+    seconds = _seconds(last.get("eval_duration"))
+    count = last.get("eval_count")
+    return {
+        "text": text,
+        "eval_count": count,
+        "tokens_per_second": round(count / seconds, 2) if count and seconds else None,
+        "load_seconds": _seconds(last.get("load_duration")),
+        "done_reason": last.get("done_reason"),
+    }
+
+
+def _embed(client: Client, request: Request) -> JsonObject:
+    body: JsonObject = {"model": request.name.short, "input": request.prompt}
+    if request.options:
+        body["options"] = request.options
+    answer = client.embed(body)
+    vectors = answer.get("embeddings") or [[]]
+    usable = all(math.isfinite(value) for value in vectors[0]) and any(vectors[0])
+    return {
+        "dimensions": len(vectors[0]) if usable else None,
+        "eval_count": answer.get("prompt_eval_count"),
+        "load_seconds": _seconds(answer.get("load_duration")),
+    }
+
+
+def _seconds(nanoseconds: t.Any) -> float | None:
+    return round(nanoseconds / 1e9, 3) if isinstance(nanoseconds, (int, float)) else None

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One real request to a model, and a record of it so that it need not be repeated. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import re
+import typing as t
+
+from ansible_collections.edgellm.host.plugins.module_utils.errors import EdgellmError, Refused
+
+from .answer import ask, placement
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .answer import JsonObject, Kind, Request
+    from .client import Client, Installed
+    from .record import Record
+
+
+class ProbeFailed(EdgellmError):  # noqa: N818
+    """The model answered, but not as it must; the details hold the answer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """The result, or in check mode what would be asked; changed says whether the record is."""
+
+    changed: bool
+    probe: JsonObject | None
+    planned: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What was read: the model, whether the record has a pass of it, and what it can do."""
+
+    installed: Installed | None
+    recorded: JsonObject | None = None
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """Either a recorded result to hand back, or the kind of request to send."""
+
+    recorded: JsonObject | None = None
+    kind: Kind | None = None
+
+
+def ensure(
+    client: Client,
+    request: Request,
+    *,
+    record: Record | None = None,
+    force: bool = False,
+    check_mode: bool = False,
+) -> Outcome:
+    """A passed probe of this request: the recorded one if there is one, else a new one."""
+    # In check mode an earlier task may have only predicted the folder.
+    check(request, None if check_mode else record)
+    installed = client.find(request.name)
+    if installed is None and check_mode:
+        # An earlier task would have installed it; which kind it is shows only then.
+        return Outcome(bool(record), None, request.kind)
+    key = {
+        "request": request.fingerprint,
+        "digest": installed.digest if installed else "",
+        "server_version": client.version(),
+    }
+    recorded = record.passed(key) if record and not force else None
+    known = capabilities(client.show(request.name)) if installed and not recorded else ()
+    decision = decide(request, State(installed, recorded, known))
+    if decision.recorded is not None:
+        return Outcome(False, {**decision.recorded, "recorded": True}, None)
+    kind = decision.kind or "chat"
+    if check_mode:
+        return Outcome(bool(record), None, kind)
+    result = ask(client, request, kind, known)
+    result.update(
+        digest=key["digest"],
+        measured_at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        recorded=False,
+        **placement(client, request, key["digest"]),
+    )
+    complaint = judge(request, kind, result)
+    if record:
+        record.write({"name": request.name.short, **key}, result, passed=complaint is None)
+    if complaint:
+        raise ProbeFailed(f"The probe of {request.name.short} failed: {complaint}", probe=result)
+    return Outcome(bool(record), result, None)
+
+
+def check(request: Request, record: Record | None = None) -> None:
+    """Refuse what makes no sense whatever the model is."""
+    if request.expect is not None:
+        try:
+            re.compile(request.expect)
+        except re.error as error:
+            raise Refused(f"expect is not a regular expression: {error}.") from error
+    if record and not record.has_folder:
+        raise Refused(f"The folder of the record {record.path} does not exist.")
+
+
+def decide(request: Request, state: State) -> Decision:
+    """What to send; Refused when this model cannot answer such a request."""
+    name = request.name.short
+    if state.installed is None:
+        raise Refused(f"{name} is not installed on this server, so it cannot be probed.")
+    if state.recorded is not None:
+        return Decision(recorded=state.recorded)
+    can: dict[Kind, bool] = {
+        "chat": "completion" in state.capabilities,
+        "embed": "embedding" in state.capabilities,
+    }
+    kind: Kind
+    if request.kind == "auto":
+        kind = "embed" if can["embed"] and not can["chat"] else "chat"
+    else:
+        kind = request.kind
+    if not can[kind]:
+        able = ", ".join(state.capabilities) or "nothing"
+        raise Refused(f"{name} cannot be probed by kind {kind}: the server says it can: {able}.")
+    chat_only = [
+        option
+        for option, value in (
+            ("system", request.system),
+            ("format", request.format),
+            ("expect", request.expect),
+        )
+        if value
+    ]
+    if kind == "embed" and chat_only:
+        raise Refused(
+            f"{name} is probed by embedding, where {', '.join(chat_only)} has no meaning."
+        )
+    return Decision(kind=kind)
+
+
+def capabilities(shown: Mapping[str, t.Any]) -> tuple[str, ...]:
+    """What the model can do; servers before 0.6.4 do not say it, the weights do."""
+    told = shown.get("capabilities")
+    if told is not None:
+        return tuple(map(str, told))
+    pools = any(str(key).endswith(".pooling_type") for key in shown.get("model_info") or {})
+    return ("embedding",) if pools else ("completion",)
+
+
+def judge(request: Request, kind: Kind, result: Mapping[str, t.Any]) -> str | None:
+    """What is wrong with the answer, or None."""
+    if kind == "embed":
+        return None if result["dimensions"] else "it gave no usable embedding."
+    text = result["text"]
+    if not text.strip():
+        return "the answer is empty."
+    if (result["eval_count"] or 0) < request.min_tokens:
+        return f"the answer has {result['eval_count']} tokens, not {request.min_tokens}."
+    if request.format is not None and not _is_json(text):
+        return f"the answer is not the JSON that was asked for (num_predict too small?): {text!r}"
+    if request.expect is not None and not re.search(request.expect, text):
+        return f"the answer does not match {request.expect!r}: {text!r}"
+    return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
