@@ -17,6 +17,7 @@ from lab.names import LABEL, PREFIX, ROOT
 
 RECIPES = ROOT / "lab/images"
 PURPOSE = "image builder"
+_CHROOTS = state.MACHINE / "build"
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,11 @@ def _import_debian(host: Host, image: Image, work: Path) -> None:
         # As root it mounts things below its folder. In namespaces of its own they end with it, even
         # if it is killed, and the folder can be removed without looking.
         argv = ["unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", *argv]
-        env["TMPDIR"] = str(_fresh(state.MACHINE / "build"))
-    sh.logged(argv, state.local_dir("log") / f"image-{image.name}.log", env=env)
+        env["TMPDIR"] = str(_fresh(_CHROOTS))
+    try:
+        sh.logged(argv, state.local_dir("log") / f"image-{image.name}.log", env=env)
+    finally:
+        shutil.rmtree(_CHROOTS, ignore_errors=True)
     docker("import", "--change", f"LABEL {LABEL}=1", str(tarball), tag(image.name))
 
 

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from lab import build, docker, engine, network, packages, say, state
-from lab.errors import LabError
+from lab import build, docker, engine, network, packages, say, state, status
 from lab.host import detect
-from lab.names import LABEL, ROOT
+from lab.names import LABEL
 
 
 def down() -> dict[str, Any]:
@@ -32,8 +30,7 @@ def clean() -> dict[str, Any]:
     known = state.read()
     if engine.version() is None and "engine" in known and shutil.which("dockerd"):
         engine.ensure(host)  # only it can take away what is in it
-    watched = _filesystems()
-    before = _free(watched)
+    before = status.status()["disk"]["total"]
     answers = engine.version() is not None
     if answers:
         down()
@@ -49,7 +46,7 @@ def clean() -> dict[str, Any]:
     shutil.rmtree(state.LOCAL, ignore_errors=True)
     if state.MACHINE.exists() and set(state.read()) <= {"kept_paths"}:
         shutil.rmtree(state.MACHINE)
-    return {"engine": about_engine, "bytes_given_back": max(0, _free(watched) - before)}
+    return {"engine": about_engine, "bytes_given_back": before - status.status()["disk"]["total"]}
 
 
 def _drop_images() -> None:
@@ -65,23 +62,3 @@ def _drop_volumes(kind: str) -> None:
     if found:
         say.step(f"removing {len(found)} volumes")
         docker.docker("volume", "rm", *found)
-
-
-def _filesystems() -> list[Path]:
-    """One folder on each filesystem that the lab's things lie on."""
-    folders = {ROOT.stat().st_dev: ROOT, Path("/").stat().st_dev: Path("/")}
-    if engine.version() is not None:
-        data = Path(docker.docker("info", "--format", "{{.DockerRootDir}}"))
-        try:
-            folders[data.stat().st_dev] = data.parent
-        except OSError as exc:  # not ours to look at, or on another machine
-            raise LabError(f"{data}: {exc.strerror}") from exc
-    return list(folders.values())
-
-
-def _free(folders: list[Path]) -> int:
-    total = 0
-    for folder in folders:
-        fs = os.statvfs(folder)
-        total += fs.f_bfree * fs.f_frsize
-    return total

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from lab import say
-from lab.docker import Present, docker
+from lab.docker import Present, docker, inspect
+from lab.errors import LabError
 from lab.hashing import content_hash
 from lab.names import LABEL, LABEL_CONFIG, LABEL_IMAGE, NETWORK
 
@@ -102,3 +104,13 @@ def remove(names: Iterable[str]) -> None:
     """Containers go, and the anonymous volumes with them."""
     if doomed := list(names):
         docker("rm", "--force", "--volumes", *doomed)
+
+
+def remove_and_wait(name: str) -> None:
+    """Until the name is free: an engine that is already removing a container refuses to wait."""
+    deadline = time.monotonic() + 30
+    while inspect("container", name):
+        if time.monotonic() > deadline:
+            raise LabError(f"the container {name} cannot be removed")
+        docker("rm", "--force", "--volumes", name, check=False)
+        time.sleep(0.1)

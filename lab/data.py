@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab import build, fetch, say, sh, state
+from lab import build, containers, fetch, say, sh, state
 from lab.containers import volume
 from lab.docker import docker
 from lab.hashing import content_hash, files_under
@@ -52,14 +52,14 @@ def _mark(part: str, fingerprint: str) -> str:
 
 def _marks() -> dict[str, str]:
     show = "cd /srv/lab/done 2>/dev/null && grep -H . * || true"
-    docker("rm", "--force", f"{PREFIX}-marks", check=False)
+    containers.remove_and_wait(f"{PREFIX}-marks")
     lines = docker("run", *_run_options("marks"), build.tag("services"), "sh", "-c", show)
     return dict(line.split(":", 1) for line in lines.splitlines())
 
 
 def _in_container(name: str, script: str, stdin: Path | None = None) -> None:
     """Run a script in the services image with the volume; what a killed run left is in its way."""
-    docker("rm", "--force", f"{PREFIX}-{name}", check=False)
+    containers.remove_and_wait(f"{PREFIX}-{name}")
     argv = ["docker", "run", "--interactive", *_run_options(name), build.tag("services")]
     with (stdin or Path("/dev/null")).open("rb") as source:
         sh.logged(

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from lab.errors import LabError
 from lab.host import Host
 
 PURPOSE = "container engine"
-_PIDFILE = Path("/var/run/docker.pid")
+_PIDFILES = {
+    "dockerd": Path("/var/run/docker.pid"),
+    "containerd": Path("/var/run/docker/containerd/containerd.pid"),
+}
 _DATA = (Path("/var/lib/docker"), Path("/var/lib/containerd"), Path("/etc/docker"))
 _READY_WITHIN = 60.0
 
@@ -54,7 +58,7 @@ def _bring_up(host: Host) -> None:
         raise LabError(f"no engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
     if not shutil.which("dockerd"):
         if host.root:
-            existed = [str(path) for path in _DATA if path.exists()]
+            existed = [str(path) for path in _DATA if path.exists() and any(path.iterdir())]
             state.update(kept_paths=state.read().get("kept_paths", existed))
         packages.install(host, PURPOSE, _wanted_packages())
     if not host.root:
@@ -79,9 +83,9 @@ def _start(host: Host) -> None:
         sh.capture(["systemctl", "start", "docker"])
         _wait(None)
         return
-    _drop_stale_pidfile()
+    _drop_stale_pidfiles()
+    state.update(engine={"how": "dockerd", "at": time.time()})
     log = state.MACHINE / "dockerd.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     say.step(f"starting the Docker Engine (dockerd, log {log})")
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -92,7 +96,6 @@ def _start(host: Host) -> None:
             start_new_session=True,
             cwd="/",
         )
-    state.update(engine={"how": "dockerd", "pid": process.pid, "at": time.time()})
     _wait(process)
 
 
@@ -108,21 +111,28 @@ def _wait(process: subprocess.Popen[bytes] | None) -> None:
         time.sleep(0.3)
 
 
-def _drop_stale_pidfile() -> None:
-    """A killed engine leaves its pid behind, and the next one refuses to start over it."""
+def _drop_stale_pidfiles() -> None:
+    """A killed engine leaves its pids behind, and the next one refuses to start over them."""
+    for program, pidfile in _PIDFILES.items():
+        pid = _pid(pidfile)
+        if pid is not None and not lives(pid, program):
+            pidfile.unlink()
+
+
+def _pid(pidfile: Path) -> int | None:
     try:
-        pid = int(_PIDFILE.read_text())
+        return int(pidfile.read_text())
     except (FileNotFoundError, ValueError):
-        return
-    if not is_dockerd(pid):
-        _PIDFILE.unlink(missing_ok=True)
+        return None
 
 
-def is_dockerd(pid: int, proc: Path = Path("/proc")) -> bool:
+def lives(pid: int, program: str, proc: Path = Path("/proc")) -> bool:
+    """Whether the program runs under that pid; a dead one that nobody buried does not."""
     try:
-        return (proc / str(pid) / "comm").read_text().strip() == "dockerd"
+        _pid, name, letter = (proc / str(pid) / "stat").read_text().split()[:3]
     except FileNotFoundError:
         return False
+    return name == f"({program})" and letter not in "ZX"
 
 
 def foreign() -> list[str]:
@@ -147,6 +157,7 @@ def give_back(host: Host) -> str:
     state.update(engine=None)
     if not installed:
         return "stopped: the lab had started it"
+    _forget_network()
     if not packages.purge(PURPOSE):
         return "stopped; its packages stay"
     for path in _DATA:
@@ -161,10 +172,28 @@ def _stop(host: Host, started: dict[str, Any]) -> None:
     if started.get("how") == "systemd" or (host.systemd and not started):
         sh.capture(["systemctl", "stop", "docker.socket", "docker.service"])
         return
-    pid = started.get("pid")
-    if not pid or not is_dockerd(pid):
+    pid = _pid(_PIDFILES["dockerd"])
+    if pid is None or not lives(pid, "dockerd"):
         return
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + 30
-    while is_dockerd(pid) and time.monotonic() < deadline:
+    while lives(pid, "dockerd") and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def _forget_network() -> None:
+    """An engine leaves its bridge and its firewall rules behind when it stops."""
+    sh.capture(["ip", "link", "delete", "docker0"], check=False)
+    for family in ("iptables", "ip6tables"):
+        saved = sh.capture([f"{family}-save"], check=False)
+        if saved.returncode == 0 and "DOCKER" in saved.stdout:
+            with tempfile.TemporaryFile() as rules:
+                rules.write(without_engine_rules(saved.stdout).encode())
+                rules.seek(0)
+                sh.capture([f"{family}-restore"], stdin=rules)
+
+
+def without_engine_rules(saved: str) -> str:
+    """The firewall as `iptables-save` shows it, as it was before there was an engine."""
+    lines = (line for line in saved.splitlines() if "DOCKER" not in line and "docker0" not in line)
+    return "".join(f"{line}\n" for line in lines).replace(":FORWARD DROP", ":FORWARD ACCEPT")

@@ -135,19 +135,26 @@ def _show(client: Client, args: argparse.Namespace) -> None:
         return
     info, details = answer["model_info"], answer["details"]
     family = details["family"]
-    print("  Model")
-    for label, value in (
-        ("architecture", info.get("general.architecture", family)),
-        ("parameters", details["parameter_size"]),
-        ("context length", info.get(f"{family}.context_length", "")),
-        ("embedding length", info.get(f"{family}.embedding_length", "")),
-        ("quantization", details["quantization_level"]),
-    ):
-        print(f"    {label:<20}{value}    ")
-    print("\n  Capabilities")
-    for capability in answer["capabilities"]:
-        print(f"    {capability}    ")
-    print()
+    sections: dict[str, list[list[str]]] = {
+        "Model": [
+            ["architecture", str(info.get("general.architecture", family))],
+            ["parameters", details["parameter_size"]],
+            ["context length", str(info.get(f"{family}.context_length", ""))],
+            ["embedding length", str(info.get(f"{family}.embedding_length", ""))],
+            ["quantization", details["quantization_level"]],
+        ],
+        "Capabilities": [[capability] for capability in answer["capabilities"]],
+        "Parameters": [
+            line.split(maxsplit=1) for line in answer.get("parameters", "").splitlines()
+        ],
+        "System": [[line] for line in answer.get("system", "").splitlines()[:2]],
+        "License": [[line] for line in answer.get("license", "").splitlines()[:2]],
+    }
+    for title, rows in sections.items():
+        if rows:
+            print(f"  {title}")
+            _columns(rows)
+            print()
 
 
 def _pull(client: Client, args: argparse.Namespace) -> None:
@@ -171,14 +178,26 @@ def _cp(client: Client, args: argparse.Namespace) -> None:
 
 
 def _stop(client: Client, args: argparse.Namespace) -> None:
-    client.call("POST", "/api/generate", {"model": args.model, "keep_alive": 0})
+    try:
+        client.call("POST", "/api/generate", {"model": args.model, "keep_alive": 0})
+    except ClientError as error:
+        if "not found" not in str(error):
+            raise
+        raise ClientError(f'couldn\'t find model "{args.model}" to stop') from None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("    ".join([*cells, ""]))
+        print("    ".join(cells) + (" " if row is header else "    "))
+
+
+def _columns(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("    " + "    ".join(cells) + "    ")
 
 
 def _when(text: str) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import json
 import operator
 import re
 import typing as t
@@ -213,7 +212,7 @@ def _printf(pattern: str, *items: t.Any) -> str:
     values = iter(items)
     return re.sub(
         r"%[vsdq]",
-        lambda match: json.dumps(next(values)) if match.group() == "%q" else _text(next(values)),
+        lambda match: (gofmt.quote if match.group() == "%q" else _text)(next(values)),
         pattern,
     )
 
@@ -464,5 +463,12 @@ def _merged(messages: list[Message]) -> list[Message]:
 
 
 def _fielded(message: Message) -> dict[str, t.Any]:
-    empty = {"Thinking": "", "ToolCalls": [], "Images": [], "ToolName": "", "ToolCallID": ""}
-    return {**empty, "Role": message["role"], "Content": message["content"]}
+    return {
+        "Role": message["role"],
+        "Content": message["content"],
+        "Thinking": "",
+        "Images": None,
+        "ToolCalls": None,
+        "ToolName": "",
+        "ToolCallID": "",
+    }

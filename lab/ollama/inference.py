@@ -12,7 +12,7 @@ import threading
 import time
 import typing as t
 
-from lab.ollama import gofmt, prompt
+from lab.ollama import gofmt, prompt, schema
 from lab.ollama.answers import Event, Events
 from lab.ollama.engine import Completion
 from lab.ollama.errors import ApiError
@@ -47,7 +47,7 @@ def grammar(wanted: t.Any) -> dict[str, t.Any]:
     if wanted == "json":
         return {"json_schema": {"type": "object"}}
     if isinstance(wanted, dict):
-        return {"json_schema": wanted}
+        return {"json_schema": schema.closed(wanted)}
     raise ApiError(
         f'invalid format: {json.dumps(wanted)}; expected "json" or a valid JSON Schema object'
     )

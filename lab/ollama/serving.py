@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from lab.ollama import gpu, log
 from lab.ollama.app import create_app
 from lab.ollama.engine import LlamaEngine
+from lab.ollama.request_record import RequestRecord
 from lab.ollama.settings import Settings
 
 
@@ -33,7 +35,9 @@ def run(settings: Settings) -> int:
         f"OLLAMA_NOPRUNE:{str(settings.noprune).lower()} "
         f"OLLAMA_NUM_PARALLEL:{settings.num_parallel}]",
     )
-    app = create_app(settings.models, LlamaEngine(), settings=settings)
+    app: ASGIApp = create_app(settings.models, LlamaEngine(), settings=settings)
+    if settings.record:
+        app = RequestRecord(app, settings.record)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     log.info(f"Listening on {host}:{settings.port} (version {settings.full_version})")
     log.warning("this is the lab's stand-in, not Ollama: see lab/ollama/README.md")

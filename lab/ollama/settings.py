@@ -36,6 +36,7 @@ class Settings:
     noprune: bool = False
     no_cloud: bool = False
     version: str = BASE_VERSION
+    record: Path | None = None
 
     @property
     def full_version(self) -> str:
@@ -64,6 +65,7 @@ def from_environment(environ: t.Mapping[str, str] = os.environ) -> Settings:
         noprune=_boolean(values.get("OLLAMA_NOPRUNE", "")),
         no_cloud=_boolean(values.get("OLLAMA_NO_CLOUD", "")),
         version=values.get("OLLAMA_STANDIN_VERSION") or BASE_VERSION,
+        record=Path(values["OLLAMA_STANDIN_RECORD"]) if "OLLAMA_STANDIN_RECORD" in values else None,
     )
 
 

@@ -43,10 +43,7 @@ class EngineService:
         deadline = time.monotonic() + self.timeout
         # Systemd counts failed starts, and would refuse to start a mended engine.
         _systemctl("reset-failed", f"{self.unit}.service", f"{self.unit}.socket")
-        try:
-            _systemctl("restart", self.unit, timeout=self.timeout)
-        except subprocess.TimeoutExpired:
-            raise NotUp(self._explain(began)) from None
+        _systemctl("restart", self.unit, timeout=self.timeout)
         while not (self._state() == "active" and docker_api.answers()):
             if self._state() == "failed" or time.monotonic() > deadline:
                 raise NotUp(self._explain(began))
@@ -64,7 +61,7 @@ class EngineService:
         """Start those of the units that the engine's restart left stopped; the ones it started."""
         stopped = sorted(set(units) - _active(units))
         if stopped:
-            _systemctl("start", *stopped, timeout=self.timeout)
+            _systemctl("start", "--no-block", *stopped)
         return stopped
 
     def _state(self) -> str:
@@ -106,7 +103,7 @@ def _systemctl(*arguments: str, timeout: float = 20) -> str:
 
 
 def _run(command: Sequence[str], timeout: float = 20) -> str:
-    """What a command prints; its exit status says nothing here that its output does not."""
+    """What a command prints in time; its exit status says nothing that the units' states do not."""
     try:
         done = subprocess.run(
             command,
@@ -118,6 +115,6 @@ def _run(command: Sequence[str], timeout: float = 20) -> str:
             timeout=timeout,
             env={**os.environ, "LC_ALL": "C"},
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, subprocess.TimeoutExpired):
         return ""
     return done.stdout

@@ -4,9 +4,6 @@
 
 """The root of every error that is meant for the person at the terminal. Private."""
 
-# Names say what happened, as those of httpx do.
-# ruff: noqa: N818
-
 from __future__ import annotations
 
 import typing as t

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import traceback
 import typing as t
+import urllib.parse
 
 from .errors import Refused
 
@@ -22,6 +23,18 @@ else:
     HTTPX_IMPORT_ERROR = None
 
 CONNECT_TIMEOUT = 10.0
+
+
+def host_of(url: str) -> str:
+    """The host of an http(s) URL; Refused if it is none (old versions of httpx do not say)."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Refused(f"Invalid URL {url!r}: {error}.") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise Refused(f"The URL {url!r} must be http(s)://host[:port].")
+    return host
 
 
 def is_loopback(host: str) -> bool:
@@ -47,15 +60,12 @@ def open_client(
     follow_redirects: bool = False,
 ) -> httpx.Client:
     """An httpx client: proxies and CA from the environment, except for the machine itself."""
-    try:
-        return httpx.Client(
-            base_url=base_url,
-            headers=dict(headers or {}),
-            timeout=idle_timeout(timeout),
-            follow_redirects=follow_redirects,
-            # Reading the CA bundle takes longer than a whole request to the machine itself.
-            verify=base_url.startswith("https:") or follow_redirects,
-            trust_env=not is_loopback(httpx.URL(base_url).host),
-        )
-    except httpx.InvalidURL as error:
-        raise Refused(f"Invalid URL {base_url!r}: {error}") from error
+    return httpx.Client(
+        base_url=base_url,
+        headers=dict(headers or {}),
+        timeout=idle_timeout(timeout),
+        follow_redirects=follow_redirects,
+        # Reading the CA bundle takes longer than a whole request to the machine itself.
+        verify=base_url.startswith("https:") or follow_redirects,
+        trust_env=not is_loopback(host_of(base_url)),
+    )

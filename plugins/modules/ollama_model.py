@@ -15,6 +15,7 @@ description:
     are one model, and V(qwen2.5) is not V(qwen2.5-coder).
   - Whether something changed is judged by the digest of the model alone, before and after.
   - Everything that can be refused is refused before anything is changed.
+  - While a large model is fetched, the terminal shows how far every host is.
 extends_documentation_fragment:
   - edgellm.host._connection
   - edgellm.host._attributes

@@ -59,7 +59,7 @@ options:
   options:
     description:
       - Options of the model for this request, such as C(num_ctx).
-      - For V(chat), C(temperature) is V(0), C(seed) is V(1) and C(num_predict) is V(256) unless
+      - For V(chat), C(temperature) is V(0), C(seed) is V(1) and C(num_predict) is V(128) unless
         given here.
     type: dict
   expect:

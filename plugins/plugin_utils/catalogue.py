@@ -105,10 +105,11 @@ def select(
     chosen: dict[str, Spec] = {}
     for entry in entries:
         spec = catalogue.get(entry) or _by_registry_name(entry, by_name, directories)
-        if chosen.setdefault(spec.key, spec) != spec:
+        known = chosen.setdefault(spec.key, spec)
+        if known.folder != spec.folder:
             raise Refused(
-                f"The entries {chosen[spec.key].folder!r} and {entry!r} are two different models "
-                f"with the one name {spec.name!r}. Take one of them out of the list."
+                f"The folders {known.folder!r} and {spec.folder!r} are two different models with "
+                f"the one name {spec.name!r}. Take one of them out of the list."
             )
     return list(chosen.values())
 

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def printable(text: str) -> str:
     """The text without what a terminal would take for a command."""
-    return _CONTROL.sub("", text.expandtabs(4).replace("\r\n", "\n"))
+    return _CONTROL.sub("", text).expandtabs(4)
 
 
 def width(text: str) -> int:

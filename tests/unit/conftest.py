@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -165,6 +166,15 @@ def served(traffic, doors):
 
 
 @pytest.fixture
+def nobody():
+    """The URL of a port where nobody listens."""
+    with socket.socket() as taken:
+        # Bound but not listening: nobody else can take it, and connections are refused.
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
 def run_module(traffic, capsys, tmp_path):
     """Run a module as Ansible would, in this process; the answer is its result."""
 
@@ -199,12 +209,14 @@ class Registry:
     root: Path
     url: str = ""
 
-    def offer(self, name: str, *, weights: str = "weights", embeds: bool = False) -> str:
+    def offer(
+        self, name: str, *, weights: str = "weights", embeds: bool = False, padding: int = 0
+    ) -> str:
         """Offer a model of the namespace library, replacing what had the name; gives the digest."""
         model, _colon, tag = name.partition(":")
         kind = "application/vnd.ollama.image."
         layers = [
-            self._blob(small_gguf(weights, embeds=embeds), kind + "model"),
+            self._blob(small_gguf(weights, embeds=embeds) + bytes(padding), kind + "model"),
             self._blob(b"{{ .Prompt }}", kind + "template"),
             self._blob(b'{"stop":["<|im_end|>"]}\n', kind + "params"),
         ]

@@ -117,8 +117,9 @@ def test_japanese_goes_through_the_whole_chain_intact(host):
 
 
 def test_prompt_arrives_at_the_server_byte_by_byte(host):
-    requests = host.check_output("cat /srv/edgellm/data/requests.jsonl")
-    assert any(JAPANESE in json.loads(line).get("body", "") for line in requests.splitlines())
+    record = host.file("/srv/edgellm/data/requests.jsonl").content_string
+    sent = [bytes.fromhex(json.loads(line)["hex"] or "") for line in record.splitlines()]
+    assert any(JAPANESE.encode() in body for body in sent)
 
 
 def test_edgellm_status_says_what_there_is(host):

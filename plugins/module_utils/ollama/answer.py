@@ -22,7 +22,7 @@ JsonObject = dict[str, t.Any]
 Kind = t.Literal["chat", "embed"]
 
 # Repeatable, and an end in sight: a small model may go on for ever at temperature 0.
-DEFAULT_OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 256}
+DEFAULT_OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 128}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ import types
 import typing as t
 
 from ansible_collections.edgellm.host.plugins.module_utils import web
-from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.web import httpx
 
 from . import names
@@ -40,8 +39,6 @@ class Client:
     """A connection to one server. Every failure is an OllamaError that names the URL."""
 
     def __init__(self, url: str, *, timeout: float) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise Refused(f"The URL {url!r} must start with http:// or https://.")
         self.url = url.rstrip("/")
         self.timeout = timeout
         self._http = web.open_client(self.url, timeout=timeout)

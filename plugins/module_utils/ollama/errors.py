@@ -19,7 +19,6 @@ EdgellmError
 """
 
 # Names say what happened, as those of httpx do.
-# ruff: noqa: N818
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from .record import Record
 
 
-class ProbeFailed(EdgellmError):  # noqa: N818
+class ProbeFailed(EdgellmError):
     """The model answered, but not as it must; the details hold the answer."""
 
 

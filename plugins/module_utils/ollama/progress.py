@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 import typing as t
 
@@ -76,8 +78,11 @@ class StatusFile:
         self._written = now
         status = {
             "name": name,
+            "pid": os.getpid(),
             "bytes_done": progress.done,
             "bytes_total": progress.total,
             "bytes_per_second": round(progress.rate),
         }
-        write_json(self._path, status)
+        # Showing progress is not worth failing for.
+        with contextlib.suppress(OSError):
+            write_json(self._path, status)

@@ -91,7 +91,7 @@ def _anonymous_token(http: httpx.Client, where: Place, response: httpx.Response)
     challenge = dict(_CHALLENGE.findall(response.headers.get("www-authenticate", "")))
     realm = challenge.pop("realm", "")
     # The server insists on this too: a token from elsewhere would be a way to be sent anywhere.
-    if not realm or httpx.URL(realm).host != httpx.URL(where.url).host:
+    if not realm or web.host_of(realm) != web.host_of(where.url):
         raise _failure(where, response, None)
     wanted = {key: challenge[key] for key in ("service", "scope") if key in challenge}
     answer = http.get(realm, params=wanted)

@@ -12,8 +12,12 @@ from lab import docker, engine, packages, state
 from lab.errors import LabError
 from lab.host import Host
 
-DESKTOP = Host(cgroup=2, has_sys_resource=True, systemd=True, root=False, distribution="ubuntu")
-SERVER = Host(cgroup=1, has_sys_resource=False, systemd=False, root=True, distribution="debian")
+DESKTOP = Host(
+    cgroup=2, capabilities=(), unrestricted=True, systemd=True, root=False, distribution="ubuntu"
+)
+SERVER = Host(
+    cgroup=1, capabilities=(), unrestricted=False, systemd=False, root=True, distribution="debian"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,11 +93,16 @@ def test_clean_keeps_what_is_not_the_labs(
     assert state.read() == known
 
 
-def test_a_pid_is_only_believed_if_an_engine_has_it(tmp_path: Path) -> None:
-    for pid, name in ((10, "dockerd"), (11, "sshd")):
+def test_a_pid_is_only_believed_if_a_living_engine_has_it(tmp_path: Path) -> None:
+    for pid, stat in ((10, "(dockerd) S 1"), (11, "(sshd) S 1"), (12, "(dockerd) Z 1")):
         (tmp_path / str(pid)).mkdir()
-        (tmp_path / str(pid) / "comm").write_text(f"{name}\n")
-    assert [engine.is_dockerd(pid, tmp_path) for pid in (10, 11, 12)] == [True, False, False]
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} {stat}\n")
+    assert [engine.lives(pid, "dockerd", tmp_path) for pid in (10, 11, 12, 13)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(("pid", "gone"), [(os.getpid(), True), ("rubbish", False)])
@@ -102,6 +111,28 @@ def test_a_stale_pidfile_does_not_stop_the_next_engine(
 ) -> None:
     pidfile = tmp_path / "docker.pid"
     pidfile.write_text(str(pid))
-    monkeypatch.setattr(engine, "_PIDFILE", pidfile)
-    engine._drop_stale_pidfile()
+    monkeypatch.setattr(engine, "_PIDFILES", {"dockerd": pidfile})
+    engine._drop_stale_pidfiles()
     assert pidfile.exists() is not gone
+
+
+def test_only_the_engines_firewall_rules_go() -> None:
+    saved = """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A INPUT -p tcp --dport 22 -j ACCEPT
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+    assert engine.without_engine_rules(saved).splitlines() == [
+        "*filter",
+        ":INPUT ACCEPT [0:0]",
+        ":FORWARD ACCEPT [0:0]",
+        "-A INPUT -p tcp --dport 22 -j ACCEPT",
+        "COMMIT",
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.host import Host, detect
+from lab.host import CAPABILITIES, Host, detect
 
 ALL_CAPABILITIES = "000001ffffffffff"
 WITHOUT_SYS_RESOURCE = "000001fffeffffff"
@@ -14,10 +14,11 @@ WITHOUT_SYS_RESOURCE = "000001fffeffffff"
 def machine(
     root: Path, *, caps: str = ALL_CAPABILITIES, v2: bool = True, os_release: str = "ID=debian\n"
 ) -> Path:
-    for folder in ("sys/fs/cgroup/memory", "proc/1", "etc"):
+    for folder in ("sys/fs/cgroup/memory", "proc/1", "proc/sys/kernel", "etc"):
         (root / folder).mkdir(parents=True)
     if v2:
         (root / "sys/fs/cgroup/cgroup.controllers").write_text("cpu memory\n")
+    (root / "proc/sys/kernel/cap_last_cap").write_text("40\n")
     (root / "proc/1/status").write_text(f"Name:\tinit\nCapEff:\t0\nCapBnd:\t{caps}\n")
     (root / "etc/os-release").write_text(os_release)
     return root
@@ -29,15 +30,19 @@ def test_an_ordinary_desktop(tmp_path: Path) -> None:
         machine(tmp_path, os_release='NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n'), uid=1000
     )
     assert found == Host(
-        cgroup=2, has_sys_resource=True, systemd=True, root=False, distribution="ubuntu"
+        cgroup=2,
+        capabilities=CAPABILITIES,
+        unrestricted=True,
+        systemd=True,
+        root=False,
+        distribution="ubuntu",
     )
 
 
 def test_a_restricted_machine_with_the_old_cgroups(tmp_path: Path) -> None:
     found = detect(machine(tmp_path, caps=WITHOUT_SYS_RESOURCE, v2=False), uid=0)
-    assert found == Host(
-        cgroup=1, has_sys_resource=False, systemd=False, root=True, distribution="debian"
-    )
+    assert (found.cgroup, found.unrestricted, found.systemd, found.root) == (1, False, False, True)
+    assert set(CAPABILITIES) - set(found.capabilities) == {"SYS_RESOURCE"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ Purg iptables [1.8.9-2]
 
 
 def host(*, root: bool, distribution: str = "debian") -> Host:
-    return Host(cgroup=2, has_sys_resource=True, systemd=True, root=root, distribution=distribution)
+    return Host(
+        cgroup=2,
+        capabilities=(),
+        unrestricted=True,
+        systemd=True,
+        root=root,
+        distribution=distribution,
+    )
 
 
 @pytest.fixture(autouse=True)

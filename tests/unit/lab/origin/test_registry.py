@@ -74,13 +74,12 @@ def test_without_a_second_host_a_blob_carries_its_location(
     assert (answer.status_code, answer.headers["location"]) == (200, url)
 
 
-def test_the_two_roles_share_nothing_but_the_data(
-    root: Path, manifest: dict[str, t.Any]
-) -> None:
+def test_the_two_roles_share_nothing_but_the_data(root: Path, manifest: dict[str, t.Any]) -> None:
     digest = manifest["layers"][0]["digest"]
-    with serve(create_app(root, role="cdn")) as cdn, serve(
-        create_app(root, cdn_host=httpx.URL(cdn).netloc.decode(), role="origin")
-    ) as base:
+    with (
+        serve(create_app(root, role="cdn")) as cdn,
+        serve(create_app(root, cdn_host=httpx.URL(cdn).netloc.decode(), role="origin")) as base,
+    ):
         location = httpx.get(f"{base}{MODEL}/blobs/{digest}", trust_env=False).headers["location"]
         assert location.startswith(cdn)
         assert httpx.get(location, trust_env=False).status_code == 200

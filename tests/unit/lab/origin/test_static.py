@@ -54,7 +54,8 @@ def test_compressed_files_are_files(origin: httpx.Client, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/files/dir", "/files/", "/files/nope", "/files/%2e%2e/record.jsonl", "/files//etc/passwd"]
+    "path",
+    ["/files/dir", "/files/", "/files/nope", "/files/%2e%2e/record.jsonl", "/files//etc/passwd"],
 )
 def test_only_files_inside(origin: httpx.Client, file: Path, path: str) -> None:
     assert origin.get(path).status_code == 404

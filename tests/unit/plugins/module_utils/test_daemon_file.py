@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from ansible_collections.edgellm.host.plugins.module_utils import daemon_file
 from ansible_collections.edgellm.host.plugins.module_utils.daemon_file import (
     DaemonFile,
     configure,
@@ -113,3 +114,15 @@ def test_damaged_record_is_refused_with_the_remedy(file, tmp_path, content):
     (tmp_path / "state/record.json").write_text(content)
     with pytest.raises(Refused, match=r"record.json is damaged .* Delete it"):
         apply(file, Engine(), {"a": 1})
+
+
+def test_containers_that_do_not_come_back_are_named(file, monkeypatch):
+    seen = iter([{"kept", "lost", "other"}, {"kept", "new"}])
+    monkeypatch.setattr(daemon_file, "running_containers", lambda: next(seen))
+    (warning,) = apply(file, Engine(), {"a": 1}).warnings
+    assert warning.endswith("Start them with: docker start lost other")
+
+
+def test_containers_that_come_back_are_no_matter(file, monkeypatch):
+    monkeypatch.setattr(daemon_file, "running_containers", lambda: {"kept"})
+    assert apply(file, Engine(), {"a": 1}).warnings == []

@@ -90,7 +90,7 @@ def test_key_that_two_want_goes_with_the_second():
     [({"a": 1}, {"a": 2}), ({"o": {"a": 1}}, {"o": 1}), ({"o": 1}, {"o": {"a": 1}})],
 )
 def test_sections_that_contradict_each_other_are_refused(mine, yours):
-    with pytest.raises(Refused, match="'me' wants .* 'you' has set"):
+    with pytest.raises(Refused, match=r"'me' wants .* 'you' has set"):
         docker_daemon.merge({}, mine, {"you": yours}, "me")
 
 

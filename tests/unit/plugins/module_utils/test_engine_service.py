@@ -61,7 +61,7 @@ def test_restart_waits_until_the_engine_serves(systemd, socket_path):
 def test_failed_restart_says_what_the_journal_says(systemd, engine, tmp_path):
     (tmp_path / "daemon.json").write_text("nonsense")
     systemd.journal("Starting", "failed to start daemon: nonsense", "Failed to start docker")
-    with pytest.raises(engine_service.NotUp, match="^failed to start daemon: nonsense$"):
+    with pytest.raises(engine_service.NotUp, match=r"^failed to start daemon: nonsense$"):
         service().restart()
 
 

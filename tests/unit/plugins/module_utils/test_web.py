@@ -29,6 +29,9 @@ def test_silence_is_limited_but_a_connection_more_so():
     assert web.idle_timeout(3).connect == 3
 
 
-def test_invalid_url_is_refused():
-    with pytest.raises(Refused, match="Invalid URL 'http://x:y'"):
-        web.open_client("http://x:y", timeout=1)
+@pytest.mark.parametrize(
+    "url", ["", "x", "127.0.0.1:11434", "ftp://x", "http://", "http://:80", "http://x:y"]
+)
+def test_url_that_is_none_is_refused(url):
+    with pytest.raises(Refused, match="URL"):
+        web.open_client(url, timeout=1)

@@ -7,7 +7,7 @@ import stat
 import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.host import docker_api
 
-from tests.unit.fake_engine import container, serving, short_directory
+from tests.unit.fake_engine import serving, short_directory
 from tests.unit.fake_systemd import FakeSystemd
 
 LOGS = {"log-driver": "local", "log-opts": {"max-size": "10m"}}
@@ -153,18 +153,3 @@ def test_units_that_stopped_with_the_engine_run_again(host, broken):
     result = host.run({"log-driver": "nonsense"} if broken else LOGS, fails=broken)
     assert host.systemd.state("agent.service") == "active"
     assert result.get("started_units") == (None if broken else ["agent.service"])
-
-
-def test_containers_that_do_not_come_back_are_named(host):
-    host.engine.contain(container("kept"), container("lost"))
-    listed = host.engine.answers["/containers/json?all=0"]
-    answers = iter([listed, [entry for entry in listed if "/kept" in entry["Names"]]])
-
-    class Fading(dict):
-        def get(self, path, default=None):
-            return next(answers) if path.startswith("/containers") else super().get(path, default)
-
-    host.engine.answers = Fading(host.engine.answers)
-    warnings = host.run(LOGS)["warnings"]
-    assert len(warnings) == 1
-    assert "docker start lost" in str(warnings[0])

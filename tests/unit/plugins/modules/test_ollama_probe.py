@@ -53,7 +53,7 @@ def test_request_is_repeatable_unless_told_otherwise(probe, traffic):
     assert sent.json == {
         "model": "chat:latest",
         "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}],
-        "options": {"temperature": 0, "seed": 7, "num_predict": 256, "num_ctx": 512},
+        "options": {"temperature": 0, "seed": 7, "num_predict": 128, "num_ctx": 512},
         "stream": True,
     }
 

@@ -53,8 +53,8 @@ def test_model_that_needs_a_newer_server_is_an_error_of_its_own(ask, registry):
     assert told["error"] is None
 
 
-def test_registry_that_is_down_is_told_for_each(ask):
-    models = ask("one", "two", registry_mirror="http://127.0.0.1:1")["models"]
+def test_registry_that_is_down_is_told_for_each(ask, nobody):
+    models = ask("one", "two", registry_mirror=nobody)["models"]
     assert ["registry_mirror" in model["error"] for model in models] == [True, True]
 
 

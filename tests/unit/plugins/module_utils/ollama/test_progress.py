@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.progress import (
     Progress,
@@ -87,6 +88,7 @@ def test_status_file_is_written_once_a_second(tmp_path):
     assert seen == [0, 0, 20, 20, 40]
     assert json.loads(path.read_text()) == {
         "name": "x:latest",
+        "pid": os.getpid(),
         "bytes_done": 40,
         "bytes_total": 100,
         "bytes_per_second": 20,

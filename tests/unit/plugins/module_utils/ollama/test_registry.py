@@ -110,9 +110,9 @@ def test_other_status_is_told_with_what_was_said(ask):
         ask(manifests(lambda _request: Response("no luck", status_code=500)))
 
 
-def test_nobody_there_is_told_with_the_remedy():
+def test_nobody_there_is_told_with_the_remedy(nobody):
     with pytest.raises(errors.RegistryError, match=r"does not answer.*registry_mirror"):
-        registry.fetch(registry.place(NAME, "http://127.0.0.1:1"), version=None, timeout=5)
+        registry.fetch(registry.place(NAME, nobody), version=None, timeout=5)
 
 
 def challenged(realm):

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What to say about long work, and when. Pure. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from ansible_collections.edgellm.host.plugins.plugin_utils.text import size
+
+QUIET_SECONDS = 5.0
+EVERY_SECONDS = 10.0
+EVERY_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """The content of a status file (module_utils/ollama/progress.py writes it)."""
+
+    name: str
+    pid: int
+    bytes_done: int
+    bytes_total: int
+    bytes_per_second: int
+
+    @property
+    def share(self) -> float:
+        """How much of the work is done, from 0 to 1."""
+        return min(self.bytes_done / self.bytes_total, 1.0) if self.bytes_total else 1.0
+
+
+def read(text: str) -> Status | None:
+    """The status, or None if the file is not (yet) there."""
+    try:
+        return Status(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+@dataclasses.dataclass
+class Pace:
+    """Decides whether a line is due: every 10 s or 10 %, and none for work that ends fast."""
+
+    started: float
+    said_at: float | None = None
+    said_share: float = 0.0
+
+    def is_due(self, now: float, share: float) -> bool:
+        if now - self.started < QUIET_SECONDS:
+            return False
+        waited = self.said_at is None or now - self.said_at >= EVERY_SECONDS
+        if not waited and share - self.said_share < EVERY_SHARE:
+            return False
+        self.said_at, self.said_share = now, share
+        return True
+
+
+def line(host: str, status: Status) -> str:
+    """One line about one host."""
+    done, total = min(status.bytes_done, status.bytes_total), status.bytes_total
+    said = f"{host}: {status.name}  {size(done)} of {size(total)} ({status.share:.0%})"
+    if done >= total:
+        return f"{said}, being verified"
+    if not status.bytes_per_second:
+        return said
+    rate = status.bytes_per_second
+    return f"{said}, {size(rate)}/s, {duration((total - done) / rate)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in the two largest units that matter."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.edgellm.host.plugins.plugin_utils import progress
+
+
+def status(done, total=1_000_000_000, rate=0):
+    return progress.Status("x:7b", 1, done, total, rate)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (status(0), "box: x:7b  0 B of 1.0 GB (0%)"),
+        (
+            status(250_000_000, rate=10_000_000),
+            "box: x:7b  250.0 MB of 1.0 GB (25%), 10.0 MB/s, 1 min 15 s left",
+        ),
+        (status(1_000_000_000, rate=1), "box: x:7b  1.0 GB of 1.0 GB (100%), being verified"),
+        (status(2_000_000_000, rate=1), "box: x:7b  1.0 GB of 1.0 GB (100%), being verified"),
+        (status(0, total=0), "box: x:7b  0 B of 0 B (100%), being verified"),
+    ],
+)
+def test_line_says_how_far_one_host_is(state, said):
+    assert progress.line("box", state) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "0 s"),
+        (59.6, "1 min 0 s"),
+        (119, "1 min 59 s"),
+        (3600, "1 h 0 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_duration_has_two_units(seconds, said):
+    assert progress.duration(seconds) == said
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"more": 1}'])
+def test_what_is_no_status_is_none(text):
+    assert progress.read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("looks", "said_at"),
+    [
+        # Work that ends fast: nothing.
+        ([(1, 0.5), (4.9, 0.99)], []),
+        # Fast work: a line for every tenth.
+        ([(5, 0.1), (7, 0.15), (9, 0.2), (11, 0.25), (13, 0.31)], [5, 9, 13]),
+        # Slow work: a line every ten seconds.
+        ([(5, 0.01), (7, 0.011), (14, 0.02), (15, 0.021), (24, 0.03), (25, 0.03)], [5, 15, 25]),
+    ],
+)
+def test_lines_come_every_ten_seconds_or_tenths(looks, said_at):
+    pace = progress.Pace(started=0)
+    assert [now for now, share in looks if pace.is_due(now, share)] == said_at
