@@ -137,7 +137,11 @@ class LlamaEngine:
         params.n_gpu_layers = 0
         params.fit_params = False
         params.verbosity = 1
-        params.cpuparams.n_threads = request.threads or len(os.sched_getaffinity(0))
+        for cpu in (params.cpuparams, params.cpuparams_batch):
+            cpu.n_threads = request.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+            # The lab shares its machine: threads that spin while they wait for one another
+            # are many times slower there than threads that sleep.
+            cpu.poll = 0
         params.n_batch = params.n_ubatch = max(request.batch, 32)
         if request.embedding:
             # A whole input must fit one batch to be pooled.
