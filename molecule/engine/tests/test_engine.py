@@ -65,8 +65,8 @@ def test_foreign_keys_survive_a_merge(host, kept):
 def test_previous_file_comes_back_when_the_engine_does_not(host, kept):
     before = host.file(DAEMON).content_string
     result = merge(host, {**kept, "log-driver": "nonsense"}, timeout=20)
-    assert result["failed"]
-    assert "nonsense" in result["msg"], result["msg"]
+    assert "nonsense" in result["msg"]
+    assert result["restored"]
     assert host.file(DAEMON).content_string == before
     assert host.run("docker info").rc == 0
 
@@ -76,7 +76,6 @@ def test_broken_json_is_left_alone(host, kept):
     host.check_output("printf %%s %s > %s", '{"log-driver": ', DAEMON)
     try:
         result = merge(host, kept)
-        assert result["failed"]
         assert DAEMON in result["msg"]
         assert host.file(DAEMON).content_string == '{"log-driver": '
     finally:
