@@ -32,6 +32,8 @@ class Image:
     code: tuple[str, ...] = ()
     #: Whether the locked Python libraries go in.
     libraries: bool = False
+    #: Whether the parent only helps to build it, and no layer of the parent stays below it.
+    standalone: bool = False
 
 
 #: The origin's code, with what its seeding shares with the stand-in.
@@ -46,6 +48,13 @@ _ALL = (
     Image("python", "python", parent="debian", libraries=True),
     Image("services", "services", parent="python", code=("__init__.py", "repack.py", *ORIGIN_CODE)),
     Image("ollama", "ollama", parent="python", code=("__init__.py", "ollama")),
+    Image(
+        "cloudflared",
+        "cloudflared",
+        parent="debian",
+        code=("__init__.py", "cloudflared"),
+        standalone=True,
+    ),
 )
 IMAGES = {image.name: image for image in _ALL}
 
@@ -55,7 +64,8 @@ def context(image: Image) -> dict[str, Path]:
     recipe = RECIPES / image.recipe
     files = {str(path.relative_to(recipe)): path for path in files_under([recipe])}
     for path in files_under(ROOT / "lab" / part for part in image.code):
-        files[f"code/{path.relative_to(ROOT)}"] = path
+        if path.suffix != ".md":
+            files[f"code/{path.relative_to(ROOT)}"] = path
     if image.libraries:
         files["requirements.txt"] = fetch.LIBRARIES
     return files
@@ -141,6 +151,9 @@ def _build(image: Image, work: Path) -> None:
         # The classic builder: older engines come without BuildKit's client plugin.
         env={**os.environ, "DOCKER_BUILDKIT": "0"},
     )
+    if image.standalone:
+        # What it was put together in stays behind without a name.
+        docker("image", "prune", "--force", "--filter", f"label={LABEL}=1")
 
 
 def drop_superseded() -> None:

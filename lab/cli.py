@@ -86,6 +86,8 @@ def _in_words(command: str, result: dict[str, Any]) -> str:
             if ollama := result.get("ollama"):
                 lines.append(f"registry mirror http://{ollama['registry']}:5000: {ollama['image']}")
                 lines[-1] += f" is {ollama['is']}"
+                if cloudflared := result.get("cloudflared"):
+                    lines[-1] += f", {cloudflared['image']} is {cloudflared['is']}"
                 lines.append(f"origin http://{ollama['origin']}")
             return "\n".join([*lines, f"ready after {result['seconds']} s"])
         case "status":

@@ -13,7 +13,7 @@ from lab.names import DATA_VOLUME, LABEL, PREFIX, ROOT
 
 _MODELS, _APT = "models", "apt"
 #: What decides the bytes of the store, below lab/.
-_SEED_CODE = ("origin/seed.py", "ollama/gguf_header.py", "ollama/gofmt.py")
+_SEED_CODE = ("origin/seed.py", "origin/seed_hub.py", "ollama/gguf_header.py", "ollama/gofmt.py")
 
 
 def fingerprints() -> dict[str, str]:

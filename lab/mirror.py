@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Ollama image in the lab's registry, under the name and tag that our roles pull."""
+"""The images that our roles pull, in the lab's registry under the same names and tags."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import build, docker, say, services, sh, state
 from lab.errors import LabError
 from lab.host import Host
 from lab.names import ADDRESSES, LABEL, REGISTRY, REGISTRY_PORT, ROOT
 
-DEFAULTS = ROOT / "roles/ollama_server/defaults/main.yml"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_IMAGE = re.compile(r"^ollama_server_image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _REFERENCE = re.compile(
     r"^(?:docker\.io/)?([a-z0-9_-]+(?:/[a-z0-9._-]+)?):([\w.-]+)(?:@sha256:[0-9a-f]{64})?$"
 )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An image that a role pulls, and the image of ours that stands in for it."""
+
+    variable: str
+    stand_in: str
+
+    @property
+    def defaults(self) -> Path:
+        return ROOT / "roles" / self.variable.removesuffix("_image") / "defaults/main.yml"
+
+
+OLLAMA = Offer("ollama_server_image", "ollama")
+CLOUDFLARED = Offer("cloudflared_image", "cloudflared")
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,10 @@ class Reference:
         return f"{self.repository}:{self.tag}"
 
 
-def pinned(defaults: str) -> Reference:
-    """The image our role pulls, read from its defaults."""
-    where = f"{DEFAULTS.relative_to(ROOT)}: ollama_server_image"
-    line = _IMAGE.search(defaults)
+def pinned(offer: Offer, defaults: str) -> Reference:
+    """The image the role pulls, read from its defaults."""
+    where = f"{offer.defaults.relative_to(ROOT)}: {offer.variable}"
+    line = re.search(rf"^{offer.variable}:\s*[\"']?([^\s\"'#]+)", defaults, re.MULTILINE)
     if not line:
         raise LabError(f"{where} is missing: the lab cannot tell what to offer")
     reference = _REFERENCE.match(line[1])
@@ -41,18 +56,19 @@ def pinned(defaults: str) -> Reference:
     return Reference(repository, reference[2])
 
 
-def ensure(host: Host) -> dict[str, str]:
+def ensure(host: Host, offer: Offer) -> dict[str, str]:
     """The pinned image in the registry: the real one if this engine has it, else the stand-in."""
-    if not DEFAULTS.exists():
-        raise LabError(f"{DEFAULTS.relative_to(ROOT)} is missing; it names the Ollama to offer")
-    wanted = pinned(DEFAULTS.read_text())
+    if not offer.defaults.exists():
+        raise LabError(f"{offer.defaults.relative_to(ROOT)} is missing; it names what to offer")
+    wanted = pinned(offer, offer.defaults.read_text())
     real = _real(wanted)
+    stand_in = build.tag(offer.stand_in)
     # A second tag says which content the first one holds.
-    content = f"lab-{real[-12:] if real else build.tag('ollama').rpartition(':')[2]}"
+    content = f"lab-{real[-12:] if real else stand_in.rpartition(':')[2]}"
     if _digest(wanted.repository, wanted.tag) != _digest(wanted.repository, content):
         if not real:
-            build.ensure(host, "ollama")
-        _push(real or build.tag("ollama"), wanted, content)
+            build.ensure(host, offer.stand_in)
+        _push(real or stand_in, wanted, content)
     return {"image": str(wanted), "is": "the real image" if real else "the lab's stand-in"}
 
 

@@ -64,7 +64,8 @@ def _images() -> list[dict[str, Any]]:
     current = {build.tag(name): image for name, image in build.IMAGES.items()}
 
     def added(name: str) -> int:
-        parent = current[name].parent if name in current else None
+        image = current.get(name)
+        parent = image.parent if image and not image.standalone else None
         return full[name] - full.get(build.tag(parent), 0) if parent else full[name]
 
     return [{"name": name, "current": name in current, "bytes": added(name)} for name in names]

@@ -10,12 +10,20 @@ import typing as t
 
 import uvicorn
 
+from lab.origin.transport import WithTransport
+
 
 @contextlib.contextmanager
 def serve(app: t.Any, *, host: str = "127.0.0.1") -> t.Iterator[str]:
     """Yield the base URL of `app`, served by uvicorn in a thread; stop it gracefully afterwards."""
     listener = socket.create_server((host, 0))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        http=WithTransport,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="lab-serve", daemon=True

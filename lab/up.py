@@ -27,7 +27,7 @@ def up(wanted: list[str] | None) -> dict[str, Any]:
     touched = containers.apply(containers.plan(specs, docker.containers()))
     result: dict[str, Any] = {"engine": found, "online": bool(os.environ.get("LAB_ONLINE"))}
     if not result["online"]:
-        result["ollama"] = _bring_up_services(host, touched)
+        result |= _bring_up_services(host, touched)
     boxes.wait([spec.name for spec in specs])
     build.drop_superseded()
     return {
@@ -72,7 +72,7 @@ def _box(name: str, present: Mapping[str, Present], host: Host) -> Container:
     return boxes.box(name, existing.image if existing else box_image(name), host)
 
 
-def _bring_up_services(host: Host, touched: list[str]) -> dict[str, str]:
+def _bring_up_services(host: Host, touched: list[str]) -> dict[str, Any]:
     build.ensure(host, "services")
     present = docker.containers()
     touched += containers.apply(containers.plan([services.registry()], present))
@@ -83,6 +83,11 @@ def _bring_up_services(host: Host, touched: list[str]) -> dict[str, str]:
         data.ensure()
     touched += containers.apply(steps)
     services.wait([REGISTRY])
-    ollama = mirror.ensure(host)
+    ollama = mirror.ensure(host, mirror.OLLAMA)
+    offered: dict[str, Any] = {
+        "ollama": {**ollama, "registry": ADDRESSES[REGISTRY], "origin": ADDRESSES[ORIGIN]}
+    }
+    if mirror.CLOUDFLARED.defaults.exists():
+        offered["cloudflared"] = mirror.ensure(host, mirror.CLOUDFLARED)
     services.wait([ORIGIN, CDN])
-    return {**ollama, "registry": ADDRESSES[REGISTRY], "origin": ADDRESSES[ORIGIN]}
+    return offered

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from lab.origin.app import create_app
+from lab.origin.transport import WithTransport
 
 # A small send buffer keeps the record honest: little is taken by the kernel but never delivered.
 SEND_BUFFER = 256 * 1024
@@ -26,7 +27,9 @@ def main() -> None:
     listener = socket.create_server((args.host, args.port), backlog=256)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     app = create_app(args.root, cdn_host=args.cdn_host, role=args.role)
-    config = uvicorn.Config(app, log_level="info", access_log=False, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app, http=WithTransport, log_level="info", access_log=False, timeout_graceful_shutdown=3
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

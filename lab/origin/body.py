@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File bodies: single ranges, validators, and the only place that sends a file's bytes."""
+"""File bodies: single ranges, validators, and what is wrong with them by order."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import email.utils
-import os
 import re
 import typing as t
+import zlib
 from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from lab.origin import faults
+from lab.origin.content import Content
+from lab.origin.sending import send_body
 
 CHUNK = 64 * 1024
 _RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
@@ -57,14 +59,6 @@ def parse_range(header: str | None, total: int) -> Span | None:
     return Span(int(first), min(int(last) + 1, total) if last else total, total)
 
 
-def etag_of(path: Path) -> str:
-    """Return a strong validator: a content address if the name is one, else size and mtime."""
-    if path.name.startswith("sha256-"):
-        return f'"{path.name}"'
-    status = path.stat()
-    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-
-
 def _range_still_valid(if_range: str | None, etag: str, modified: str) -> bool:
     return if_range is None or if_range.strip() in (etag, modified)
 
@@ -74,21 +68,44 @@ class FileBody(Response):
 
     def __init__(
         self,
-        path: Path,
+        content: Content | Path,
         *,
         content_type: str = "application/octet-stream",
+        etag: str | None = None,
         extra_headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self.path_on_disk = path
+        self.content = content if isinstance(content, Content) else Content(content)
         self.content_type = content_type
+        self.etag = etag
         self.extra_headers = extra_headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        content = self._content(scope)
+        status, span, headers = self._answer(scope, content)
+        promised: int | None = span.length
+        pieces = content.pieces(span.start, span.length, CHUNK)
+        if status in (200, 206) and _compressed(scope):
+            status, promised, pieces = 200, None, _gzip(content.pieces(0, content.size, CHUNK))
+            del headers["content-length"]
+            headers.pop("content-range", None)
+            headers["content-encoding"] = "gzip"
+        await send({"type": "http.response.start", "status": status, "headers": _raw(headers)})
+        if scope["method"] == "HEAD":
+            promised, pieces = 0, iter(())
+        await send_body(pieces, promised, scope, receive, send)
+
+    def _content(self, scope: Scope) -> Content:
+        """The file, or the one that it will have become by order."""
+        change = None if self.content.change else faults.take(scope, "change_file")
+        return dataclasses.replace(self.content, change=change) if change else self.content
+
+    def _answer(self, scope: Scope, content: Content) -> tuple[int, Span, dict[str, str]]:
+        """Status, bytes and headers, from the request's range and validators."""
         request = Headers(scope=scope)
-        total = self.path_on_disk.stat().st_size
-        etag = etag_of(self.path_on_disk)
-        modified = email.utils.formatdate(self.path_on_disk.stat().st_mtime, usegmt=True)
+        total = content.size
+        etag = self.etag if self.etag and content == self.content else content.etag
+        modified = email.utils.formatdate(content.modified, usegmt=True)
         headers = {
             "accept-ranges": "bytes",
             "content-type": self.content_type,
@@ -96,54 +113,45 @@ class FileBody(Response):
             "last-modified": modified,
             **self.extra_headers,
         }
-        span, status = Span(0, total, total), 200
+        wanted = None
         try:
             if _range_still_valid(request.get("if-range"), etag, modified):
                 wanted = parse_range(request.get("range"), total)
-                if wanted is not None:
-                    span, status = wanted, 206
-                    headers["content-range"] = f"bytes {span.start}-{span.end - 1}/{total}"
         except RangeNotSatisfiable:
-            headers["content-range"] = f"bytes */{total}"
-            span, status = Span(0, 0, total), 416
-        if status == 200 and _not_modified(request, etag, modified):
-            status, span = 304, Span(0, 0, total)
-        else:
+            headers |= {"content-range": f"bytes */{total}", "content-length": "0"}
+            return 416, Span(0, 0, total), headers
+        if wanted is not None and not faults.take(scope, "ignore_range"):
+            span, named = _misplaced(scope, wanted)
+            headers["content-range"] = f"bytes {span.start}-{span.end - 1}/{named}"
             headers["content-length"] = str(span.length)
-        await send({"type": "http.response.start", "status": status, "headers": _raw(headers)})
-        if scope["method"] == "HEAD":
-            span = Span(0, 0, total)
-        await self._send_span(span, receive, send)
-
-    async def _send_span(self, span: Span, receive: Receive, send: Send) -> None:
-        gone = asyncio.Event()
-        watcher = asyncio.create_task(_watch(receive, gone))
-        try:
-            with self.path_on_disk.open("rb") as file:
-                os.posix_fadvise(file.fileno(), span.start, span.length, os.POSIX_FADV_SEQUENTIAL)
-                file.seek(span.start)
-                left = span.length
-                while left and not gone.is_set():
-                    chunk = file.read(min(CHUNK, left))
-                    if not chunk:
-                        # The file shrank: ending early lets the server close the connection.
-                        return
-                    left -= len(chunk)
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    # Gives the watcher its turn even when the socket takes everything at once.
-                    await asyncio.sleep(0)
-            if not gone.is_set():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            return 206, span, headers
+        if wanted is None and _not_modified(request, etag, modified):
+            return 304, Span(0, 0, total), headers
+        headers["content-length"] = str(total)
+        return 200, Span(0, total, total), headers
 
 
-async def _watch(receive: Receive, gone: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    gone.set()
+def _misplaced(scope: Scope, span: Span) -> tuple[Span, int]:
+    """The range to answer with and the total to name: by order not those that are right."""
+    wrong = faults.take(scope, "wrong_content_range", lambda _: span.length > 1)
+    if wrong == "start":
+        return dataclasses.replace(span, start=span.start + 1), span.total
+    return span, span.total + 1 if wrong else span.total
+
+
+def _compressed(scope: Scope) -> bool:
+    """Whether to send a compressed body by order; no range counts then."""
+    accepted = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+    order = faults.take(scope, "gzip", lambda how: how == "always" or accepted)
+    return order is not None
+
+
+def _gzip(pieces: t.Iterable[bytes]) -> t.Iterator[bytes]:
+    compressor = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    for piece in pieces:
+        if packed := compressor.compress(piece):
+            yield packed
+    yield compressor.flush()
 
 
 def _not_modified(request: t.Mapping[str, str], etag: str, modified: str) -> bool:

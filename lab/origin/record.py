@@ -22,7 +22,11 @@ SERVICES = (
     ("/ollama/", "ollama-registry"),
     ("/files/", "files"),
     ("/apt/", "apt"),
+    ("/hf/", "huggingface"),
+    ("/hf-cdn/", "huggingface"),
 )
+#: Where the parts of the program that handle a request find its entry, to add to it.
+ENTRY = "lab.record"
 
 
 def service_of(path: str) -> str:
@@ -79,6 +83,7 @@ class RecordRequests:
             await self.app(scope, receive, send)
             return
         entry = _describe(scope)
+        scope[ENTRY] = entry
 
         async def counting_receive() -> Message:
             message = await receive()
@@ -113,7 +118,11 @@ def _describe(scope: Scope) -> dict[str, t.Any]:
         "path": scope["path"],
         "query": query,
         "range": headers.get("range"),
+        "if_range": headers.get("if-range"),
         "status": 0,
         "bytes": 0,
         "user_agent": headers.get("user-agent", ""),
+        # Only whether there was one: what it says is a secret.
+        "authorization": "authorization" in headers,
+        "fault": None,
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m lab.origin.seed`: put two models into the registry, always the same bytes."""
+"""`python -m lab.origin.seed`: two models in the registry and one as files, always the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from lab.ollama import gguf_header, gofmt
+from lab.origin.seed_hub import seed_hub
 
 MEDIA_PREFIX = "application/vnd.ollama.image."
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -34,7 +35,7 @@ PARAMETERS = {"stop": ["<|im_start|>", "<|im_end|>"]}
 
 
 def seed(root: Path, gguf: Path) -> dict[str, str]:
-    """Write both models below `root/registry`; returns name and manifest digest of each."""
+    """Write all below `root`; returns name and manifest digest of the models in the registry."""
     registry = root / "registry"
     (registry / "blobs").mkdir(parents=True, exist_ok=True)
     architecture = gguf_header.read_header(gguf).architecture
@@ -48,6 +49,7 @@ def seed(root: Path, gguf: Path) -> dict[str, str]:
         registry,
         gguf_header.with_extra_uint32(gguf, f"{architecture}.pooling_type", POOLING_MEAN),
     )
+    seed_hub(root / "hf", _blob(registry, plain))
     return {
         CHAT: _add_model(registry, CHAT, plain, {**texts, "system": SYSTEM}),
         EMBED: _add_model(registry, EMBED, pooled, {"license": LICENSE}),

@@ -2,69 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the module of the same name, and shows how far it is while it fetches a model."""
+"""Runs the module of the same name, and shows how far it is while a model is on its way."""
 
 from __future__ import annotations
 
-import posixpath
-import secrets
-import shlex
-import time
-import typing as t
-
-from ansible import constants
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.edgellm.host.plugins.plugin_utils import progress
-
-MODULE = "edgellm.host.ollama_model"
-# What is fetched before anybody gets impatient needs no progress.
-WORTH_WATCHING = 16_000_000
-LIMIT_SECONDS = 7 * 24 * 3600
-POLL_SECONDS = 2.0
-# The work goes on while the connection is away: how many polls in a row may fail.
-LOST_POLLS = 30
-# How many polls may find neither a result nor a sign of the process.
-DEAD_POLLS = 3
-LOST = (
-    "The work on the host ended without a result (was it killed, or the host rebooted?). "
-    "What was fetched is kept: run it again."
+from ansible_collections.edgellm.host.plugins.plugin_utils.watched import (
+    WORTH_WATCHING,
+    Result,
+    WatchedAction,
 )
-ASYNC_KEYS = ("ansible_job_id", "finished", "results_file", "started")
-
-Result = dict[str, t.Any]
-
-display = Display()
 
 
-class ActionModule(ActionBase):
-    """The result is the module's own, whichever way it was run."""
+class ActionModule(WatchedAction):
+    MODULE = "edgellm.host.ollama_model"
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        self._supports_async = True
-        result: Result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        native = self._connection.has_native_async
-        if self._task.async_val or self._task.check_mode or native:
-            wrap = bool(self._task.async_val) and not native
-            return {**result, **self._module(task_vars, wrap_async=wrap)}
+    def _short_run(self, task_vars: Result) -> Result | None:
         # What is as wanted already costs one short run, and what cannot work fails by it.
         foreseen = self._foresee(task_vars)
         if foreseen.get("failed") or not foreseen["changed"]:
-            return {**result, **foreseen}
-        if foreseen["plan"]["bytes_fetch"] < WORTH_WATCHING or "status_file" in self._task.args:
-            return {**result, **self._module(task_vars)}
-        return {**result, **self._watched(task_vars)}
-
-    def _module(self, task_vars: Result, *, wrap_async: bool = False, **changes: t.Any) -> Result:
-        done: Result = self._execute_module(
-            module_name=MODULE,
-            module_args={**self._task.args, **changes},
-            task_vars=task_vars,
-            wrap_async=wrap_async,
-        )
-        return done
+            return foreseen
+        planned = foreseen["plan"]
+        if planned["bytes_fetch"] + planned["bytes_upload"] < WORTH_WATCHING:
+            return self._module(task_vars)
+        return None
 
     def _foresee(self, task_vars: Result) -> Result:
         self._task.check_mode = True
@@ -72,91 +32,3 @@ class ActionModule(ActionBase):
             return self._module(task_vars)
         finally:
             self._task.check_mode = False
-
-    def _watched(self, task_vars: Result) -> Result:
-        shell = self._connection._shell
-        if shell.tmpdir is None:
-            self._make_tmp_path()
-        job_tmpdir = shell.tmpdir
-        async_dir = self.get_shell_option("async_dir", default="~/.ansible_async")
-        status_name = f"edgellm-{secrets.token_hex(8)}.json"
-        job = self._start(shell.join_path(async_dir, status_name), task_vars)
-        if "results_file" not in job:
-            display.vv(f"{MODULE} cannot be watched, so it runs without progress: {job}")
-            self._discard(job_tmpdir, sudoable=False)
-            return self._module(task_vars)
-        status_file = posixpath.join(posixpath.dirname(job["results_file"]), status_name)
-        try:
-            done = self._wait(job["ansible_job_id"], async_dir, status_file, task_vars)
-        finally:
-            # The wrapper would remove its folder too, but some seconds after the end.
-            self._discard(job_tmpdir, sudoable=False)
-            self._discard(job["results_file"], sudoable=True)
-            self._discard(status_file, sudoable=True)
-        return {key: value for key, value in done.items() if key not in ASYNC_KEYS}
-
-    def _start(self, status_file: str, task_vars: Result) -> Result:
-        self._task.async_val = LIMIT_SECONDS
-        try:
-            return self._module(task_vars, wrap_async=True, status_file=status_file)
-        finally:
-            self._task.async_val = 0
-            # Starting a job switches it off for all that follows.
-            self._cleanup_remote_tmp = True
-
-    def _wait(self, job: str, async_dir: str, status_file: str, task_vars: Result) -> Result:
-        pace = progress.Pace(time.monotonic())
-        host = task_vars.get("inventory_hostname", "")
-        seen, lost, dead = "", 0, 0
-        delay = 0.5
-        while True:
-            time.sleep(delay)
-            delay = min(2 * delay, POLL_SECONDS)
-            try:
-                said = self._low_level_execute_command(f"cat {shlex.quote(status_file)}")["stdout"]
-                # As long as the work moves nobody needs to ask whether it has ended.
-                if said != seen:
-                    seen, lost, dead = said, 0, 0
-                    if self._tell(host, said, pace) < 1:
-                        continue
-                # Looked at first: what ends in between has left its result when that is asked for.
-                dead = 0 if self._is_alive(seen) else dead + 1
-                answer = self._ask(job, async_dir, task_vars)
-                lost = 0
-            except AnsibleConnectionFailure:
-                lost += 1
-                if lost > LOST_POLLS:
-                    raise
-                continue
-            if answer.get("finished") and "invocation" in answer:
-                return answer
-            if answer.get("finished") or dead > DEAD_POLLS:
-                return {"failed": True, "msg": LOST, "job": answer}
-
-    def _ask(self, job: str, async_dir: str, task_vars: Result) -> Result:
-        answer: Result = self._execute_module(
-            module_name="ansible.legacy.async_status",
-            module_args={"jid": job, "mode": "status", "_async_dir": async_dir},
-            task_vars=task_vars,
-        )
-        return answer
-
-    def _is_alive(self, said: str) -> bool:
-        status = progress.read(said)
-        # Without a word yet it is only just starting.
-        if status is None:
-            return True
-        return bool(self._low_level_execute_command(f"test -d /proc/{status.pid}")["rc"] == 0)
-
-    def _tell(self, host: str, said: str, pace: progress.Pace) -> float:
-        status = progress.read(said)
-        if status is None:
-            return 0.0
-        if pace.is_due(time.monotonic(), status.share):
-            display.display(progress.line(host, status))
-        return status.share
-
-    def _discard(self, path: str, *, sudoable: bool) -> None:
-        if not constants.DEFAULT_KEEP_REMOTE_FILES:
-            command = self._connection._shell.remove(path, recurse=True)
-            self._low_level_execute_command(command, sudoable=sudoable)

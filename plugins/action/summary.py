@@ -15,7 +15,7 @@ from ansible_collections.edgellm.host.plugins.plugin_utils.report import condens
 
 _ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "dict", "required": True},
-    "mode": {"type": "str", "choices": ["run", "plan"], "default": "run"},
+    "mode": {"type": "str", "choices": ["run", "plan", "verify"], "default": "run"},
     "dest": {"type": "path"},
 }
 
@@ -32,7 +32,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         mode = arguments["mode"]
-        hosts = {name: condense(host) for name, host in arguments["hosts"].items()}
+        hosts = arguments["hosts"]
+        if mode != "verify":
+            hosts = {name: condense(host) for name, host in hosts.items()}
         page = render(mode, hosts)
         Display().display(f"\n{page}")
         content = json.dumps({"mode": mode, "hosts": hosts}, ensure_ascii=False, indent=2)

@@ -13,7 +13,8 @@ description:
     folder of the catalogue with a C(model.yml), or the name of a model in a registry.
   - An entry that contains V(/) or V(:) is always a registry name. When a model of the catalogue has
     that name, its spec is returned.
-  - Every C(model.yml) is checked; an unknown key or a wrong type is refused with file and line.
+  - Every C(model.yml) is checked; an unknown key or a wrong type is refused with file and line. So
+    is a Modelfile that Ollama could not read, or that names another file than the spec.
   - A model that is asked for twice is returned once. Use C(query) rather than C(lookup), which
     returns a single spec bare instead of a list.
 options:
@@ -38,11 +39,13 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ query('edgellm.host.catalogue', 'bge-m3', 'llama3.2:3b') | map(attribute='name') }}"
 
-- name: Pull every model of the list
+- name: Pull every model of the list that comes from a registry
   edgellm.host.ollama_model:
     name: "{{ item.name }}"
     registry: "{{ item.source.registry }}"
-  loop: "{{ query('edgellm.host.catalogue', *ollama_models_list, models_dir='/srv/models') }}"
+  loop: >-
+    {{ query('edgellm.host.catalogue', *ollama_models_list, models_dir='/srv/models')
+       | selectattr('source.registry') }}
   loop_control:
     label: "{{ item.name }}"
 """
@@ -66,9 +69,20 @@ _raw:
       type: str
       sample: General chat model, 7B parameters.
     source:
-      description: Where the weights come from. C(registry) is the name to pull.
+      description:
+        - Where the weights come from. One of C(registry) and C(gguf) is V(none).
+        - C(registry) is the name to pull.
+        - C(gguf) is a file in a repository on Hugging Face, or at an address. It has the keys
+          C(repo), C(file), C(revision), C(sha256), C(size) and C(url), which are V(none) where the
+          spec does not say.
       type: dict
-      sample: {registry: qwen2.5:7b-instruct}
+      sample: {registry: qwen2.5:7b-instruct, gguf: null}
+    modelfile:
+      description: The text of the Modelfile with LF line ends, V(none) where there is none.
+      type: str
+      sample: |
+        FROM /models/tiny/tiny-q4_k_m.gguf
+        PARAMETER temperature 0.7
     probe:
       description: C(kind), C(prompt) and C(system) of the request that proves the model. C(prompt)
         and C(system) are V(none) where the spec does not say.

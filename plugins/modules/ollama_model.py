@@ -14,8 +14,9 @@ description:
   - Names are completed and compared the way the server does it, so V(bge-m3) and V(bge-m3:latest)
     are one model, and V(qwen2.5) is not V(qwen2.5-coder).
   - Whether something changed is judged by the digest of the model alone, before and after.
+  - A model comes from a registry, or is created from a GGUF file on the host and a Modelfile.
   - Everything that can be refused is refused before anything is changed.
-  - While a large model is fetched, the terminal shows how far every host is.
+  - While a large model is fetched or uploaded, the terminal shows how far every host is.
 extends_documentation_fragment:
   - edgellm.host._connection
   - edgellm.host._attributes
@@ -24,7 +25,7 @@ attributes:
   check_mode:
     support: full
     details: The registry is asked for the manifest, and the server for blobs it has, so that the
-      prediction is exact.
+      prediction is exact. Only the digest of a model that is yet to be created is not known.
   diff_mode:
     support: full
   idempotent:
@@ -66,9 +67,46 @@ options:
       - Afterwards the model is known as O(name), with the same digest. Meanwhile it has a name
         that begins with the mirror's address. That name is removed in any case.
     type: str
+  gguf:
+    description:
+      - The path, on the managed host, of a GGUF file that holds the weights.
+      - The file is uploaded to the server through its API, so the server need not see it. It may
+        be removed afterwards if O(gguf_sha256) and O(record) are given.
+      - O(state=latest) has no meaning for such a model.
+    type: path
+  gguf_sha256:
+    description:
+      - The SHA-256 of O(gguf), for example from M(edgellm.host.gguf_file). If not set, the file is
+        read in every run to find out.
+      - The server refuses an upload that has another one.
+    type: str
+  gguf_size:
+    description:
+      - The size of O(gguf) in bytes. A file of another size is refused.
+      - With it, the file need not be there yet in check mode.
+    type: int
+  modelfile:
+    description:
+      - The text of the Modelfile, read exactly as C(ollama create) reads it. CRLF line ends do not
+        matter.
+      - Its C(FROM) must name the file of O(gguf). In which folder does not matter.
+      - C(ADAPTER) and C(DRAFT) are refused, deprecated parameters are left out with a warning.
+      - If not set, the model is the weights alone, as with C(FROM) as the only line.
+    type: str
+  record:
+    description:
+      - A JSON file on the managed host that remembers what the model was created from. Its folder
+        must exist.
+      - A model is as wanted if it was created from the same weights and an equal Modelfile, and
+        still has the digest that it had then. So a model that somebody changed is created again,
+        and a new version of the server changes nothing.
+      - If the file does not say anything about the model, what the server shows of it is compared,
+        and if that is the same, the model is taken over as it is. The weights cannot be compared
+        on servers from 0.30 on, because they store them in another form.
+    type: path
   status_file:
     description:
-      - A file on the managed host into which the progress of a pull is written, as JSON.
+      - A file on the managed host into which the progress of a pull or upload is written, as JSON.
       - Private to the collection, which uses it to show the progress. It may change at any time.
     type: path
 seealso:
@@ -94,6 +132,13 @@ EXAMPLES = r"""
     name: elyza-jp-8b
     registry: hf.co/elyza/Llama-3-ELYZA-JP-8B-GGUF:Q4_K_M
 
+- name: Create a model from a file and a Modelfile
+  edgellm.host.ollama_model:
+    name: elyza-jp-8b
+    gguf: /srv/edgellm/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    modelfile: "{{ lookup('ansible.builtin.file', 'models/elyza-jp-8b/Modelfile') }}"
+    record: /srv/edgellm/state/model-elyza-jp-8b.json
+
 - name: Manage the models of a server on another port
   module_defaults:
     group/edgellm.host.ollama:
@@ -115,7 +160,8 @@ model:
   description:
     - The model after the task, or V(none) if it is not installed.
     - In check mode, what is known beforehand, which is at least RV(model.name),
-      RV(model.full_name), RV(model.digest) and RV(model.size).
+      RV(model.full_name), RV(model.digest) and RV(model.size). The last two are V(none) if the
+      model is yet to be created.
   returned: success
   type: dict
   contains:
@@ -181,7 +227,7 @@ plan:
       elements: dict
       contains:
         action:
-          description: One of V(pull), V(copy), V(unload) and V(delete).
+          description: One of V(pull), V(copy), V(unload), V(delete), V(upload) and V(create).
           type: str
           sample: pull
         name:
@@ -196,6 +242,10 @@ plan:
           description: How many bytes the server has already.
           type: int
           sample: 0
+        bytes_upload:
+          description: How many bytes of a file on the host are sent to the server.
+          type: int
+          sample: 0
     bytes_fetch:
       description: How many bytes come over the network in all steps.
       type: int
@@ -204,20 +254,63 @@ plan:
       description: How many bytes the server has already.
       type: int
       sample: 0
+    bytes_upload:
+      description: How many bytes of files on the host are sent to the server in all steps.
+      type: int
+      sample: 0
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
+    create,
     model,
     names,
     plan,
+    recipe,
     registry,
     spec,
 )
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.record import OriginRecord
 from ansible_collections.edgellm.host.plugins.module_utils.run import run
 
 
 def work(module: AnsibleModule) -> dict[str, object]:
+    params = module.params
+    created = params["gguf"] is not None and params["state"] != "absent"
+    outcome = _create(module) if created else _pull_or_remove(module)
+    return {
+        "changed": outcome.plan.changed,
+        "diff": outcome.plan.diff,
+        "model": outcome.model,
+        "plan": outcome.plan.to_result(),
+    }
+
+
+def _create(module: AnsibleModule) -> model.Outcome:
+    params = module.params
+    if params["state"] == "latest":
+        raise Refused(
+            "state=latest follows a registry, but a model from gguf has none. Use state=present."
+        )
+    weights = recipe.Weights(
+        params["gguf"], recipe.parse_sha256(params["gguf_sha256"]), params["gguf_size"]
+    )
+    wanted = recipe.make(names.parse(params["name"]), weights, params["modelfile"])
+    for warning in wanted.warnings:
+        module.warn(warning)
+    record = OriginRecord(params["record"]) if params["record"] else None
+    with spec.connect(params) as client:
+        return create.ensure(
+            client,
+            wanted,
+            record,
+            check_mode=module.check_mode,
+            status_file=params["status_file"],
+        )
+
+
+def _pull_or_remove(module: AnsibleModule) -> model.Outcome:
     params = module.params
     name = names.parse(params["name"])
     pulled = names.parse(params["registry"]) if params["registry"] else name
@@ -229,15 +322,9 @@ def work(module: AnsibleModule) -> dict[str, object]:
         digest=names.parse_digest(params["digest"]),
     )
     with spec.connect(params) as client:
-        outcome = model.ensure(
+        return model.ensure(
             client, wanted, check_mode=module.check_mode, status_file=params["status_file"]
         )
-    return {
-        "changed": outcome.plan.changed,
-        "diff": outcome.plan.diff,
-        "model": outcome.model,
-        "plan": outcome.plan.to_result(),
-    }
 
 
 def main() -> None:
@@ -253,7 +340,18 @@ def main() -> None:
             "digest": {"type": "str"},
             "registry": {"type": "str"},
             "registry_mirror": {"type": "str"},
+            "gguf": {"type": "path"},
+            "gguf_sha256": {"type": "str"},
+            "gguf_size": {"type": "int"},
+            "modelfile": {"type": "str"},
+            "record": {"type": "path"},
             "status_file": {"type": "path"},
+        },
+        mutually_exclusive=[
+            ("gguf", option) for option in ("registry", "registry_mirror", "digest")
+        ],
+        required_by={
+            option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "modelfile", "record")
         },
         supports_check_mode=True,
     )

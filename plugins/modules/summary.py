@@ -11,7 +11,8 @@ short_description: Show what was done, or would be, as a table for people
 version_added: 0.1.0
 description:
   - Prints one block for each host, with its endpoint, its models and what they answered, or in
-    O(mode=plan) with the steps to come, the bytes to fetch and the disk before and after.
+    O(mode=plan) with the steps to come, the bytes to fetch and the disk before and after. With
+    O(mode=verify) it shows which promises hold.
   - Runs on the controller and asks no host. Check mode makes no difference.
 options:
   hosts:
@@ -24,12 +25,13 @@ options:
         returned as RV(edgellm.host.ollama_probe#module:probe); they are brought together by digest.
       - C(plan) lists steps, each with C(what), C(detail), C(bytes) to fetch (V(none) when unknown)
         and C(disk_bytes) where they take another amount of disk.
+      - C(checks) lists promises, each with C(check), C(ok), what was C(found) and a C(remedy).
     type: dict
     required: true
   mode:
     description: Which page to show.
     type: str
-    choices: [run, plan]
+    choices: [run, plan, verify]
     default: run
   dest:
     description: Directory on the controller for C(report.txt) and C(report.json). It is made if

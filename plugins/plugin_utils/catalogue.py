@@ -4,6 +4,8 @@
 
 """The catalogue: one folder per model, each with a model.yml that is checked here. Private.
 
+A model from a GGUF file has its Modelfile beside that, checked here too.
+
 Runs on the controller only, because a managed host need not have PyYAML.
 """
 
@@ -12,12 +14,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import re
 import typing as t
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import yaml
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
-from ansible_collections.edgellm.host.plugins.module_utils.ollama import names
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
+    modelfile,
+    names,
+    recipe,
+)
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.errors import InvalidModelfile
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,12 +44,45 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True)
+class Number:
+    """A key that holds a positive whole number."""
+
+    required: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Section:
     """A key that holds further keys. C(one_of): exactly one of these must be there."""
 
-    keys: Mapping[str, Text | Section]
+    keys: Mapping[str, Text | Number | Section]
     required: bool = False
     one_of: tuple[str, ...] = ()
+
+
+def _check_repo(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", text, re.ASCII):
+        raise Refused(f"a repository is written owner/name, not {text!r}.")
+
+
+def _check_file(text: str) -> None:
+    parts = text.split("/")
+    if not text.endswith(".gguf") or any(part in ("", ".", "..") for part in parts):
+        raise Refused(f"the path of a .gguf file in its repository is needed, not {text!r}.")
+
+
+def _check_sha256(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise Refused(f"a SHA-256 has 64 digits of 0-9 and a-f, not {text!r}.")
+
+
+def _check_url(text: str) -> None:
+    if not re.fullmatch(r"https?://[^/\s]+/\S+", text):
+        raise Refused(f"an address begins with https:// or http:// and a host, not {text!r}.")
+
+
+def _check_beside(text: str) -> None:
+    if "/" in text or text in (".", ".."):
+        raise Refused(f"the name of a file in this folder is needed, not {text!r}.")
 
 
 SCHEMA = Section(
@@ -49,10 +90,24 @@ SCHEMA = Section(
         "name": Text(check=names.parse),
         "description": Text(),
         "source": Section(
-            {"registry": Text(check=names.parse)},
+            {
+                "registry": Text(check=names.parse),
+                "gguf": Section(
+                    {
+                        "repo": Text(check=_check_repo),
+                        "file": Text(required=True, check=_check_file),
+                        "revision": Text(),
+                        "sha256": Text(check=_check_sha256),
+                        "size": Number(),
+                        "url": Text(check=_check_url),
+                    },
+                    one_of=("repo", "url"),
+                ),
+            },
             required=True,
-            one_of=("registry",),
+            one_of=("registry", "gguf"),
         ),
+        "modelfile": Text(check=_check_beside),
         "probe": Section({"kind": Text(choices=PROBE_KINDS), "prompt": Text(), "system": Text()}),
     }
 )
@@ -72,9 +127,10 @@ class Spec:
     """What a model is. Without a folder it was asked for by its registry name alone."""
 
     name: str
-    source: Mapping[str, str]
+    source: Mapping[str, t.Any]
     folder: str | None = None
     description: str = ""
+    modelfile: str | None = None
     probe: Probe = dataclasses.field(default_factory=Probe)
 
     @property
@@ -83,6 +139,17 @@ class Spec:
 
     def to_result(self) -> dict[str, t.Any]:
         return {**dataclasses.asdict(self), "source": dict(self.source)}
+
+
+def from_registry(name: str) -> dict[str, t.Any]:
+    """The source of a model of a registry. A source always has both keys."""
+    return {"registry": name, "gguf": None}
+
+
+def from_gguf(said: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The source of a model in a GGUF file, with a value for every key."""
+    gguf = {key: said.get(key) for key in ("repo", "file", "revision", "sha256", "size", "url")}
+    return {"registry": None, "gguf": gguf}
 
 
 def load(directories: Iterable[Path]) -> dict[str, Spec]:
@@ -123,7 +190,7 @@ def _by_registry_name(entry: str, by_name: Mapping[str, Spec], directories: Iter
                     "one (another model's shows how), or remove the folder."
                 )
     name = names.parse(entry)
-    return by_name.get(name.key) or Spec(name=entry, source={"registry": entry})
+    return by_name.get(name.key) or Spec(name=entry, source=from_registry(entry))
 
 
 def _refuse_twins(directory: Path, specs: Mapping[str, Spec]) -> None:
@@ -139,20 +206,41 @@ def _refuse_twins(directory: Path, specs: Mapping[str, Spec]) -> None:
 
 def _read(path: Path) -> Spec:
     status = path.stat()
-    return _read_once(path, status.st_mtime_ns, status.st_size)
+    spec, beside = _read_once(path, status.st_mtime_ns, status.st_size)
+    return _with_modelfile(spec, path.parent / beside, path) if beside else spec
 
 
 @functools.lru_cache(maxsize=1024)
-def _read_once(path: Path, _mtime: int, _size: int) -> Spec:
+def _read_once(path: Path, _mtime: int, _size: int) -> tuple[Spec, str | None]:
     """Templates ask for the catalogue again and again; a file is read again when it changed."""
+    return parse(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
-        return parse(path.read_text("utf-8"), path)
+        return modelfile.decode(path.read_bytes())
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from error
 
 
-def parse(text: str, path: Path) -> Spec:
-    """The spec in the text of a model.yml; Refused names the line."""
+def _with_modelfile(spec: Spec, path: Path, said_in: Path) -> Spec:
+    try:
+        # An editor on Windows must not make another model of it.
+        text = modelfile.with_unix_lines(_text(path))
+    except OSError as error:
+        raise Refused(f"{said_in}: {path} cannot be read: {error.strerror}.") from error
+    gguf, folder = spec.source["gguf"], str(spec.folder)
+    right = f"/models/{folder}/{PurePosixPath(gguf['file']).name}"
+    try:
+        recipe.read_modelfile(text, right, folder=folder)
+    except InvalidModelfile as error:
+        line = f":{error.line}" if error.line else ""
+        raise Refused(f"{path}{line}: {error.complaint}.") from error
+    return dataclasses.replace(spec, modelfile=text)
+
+
+def parse(text: str, path: Path) -> tuple[Spec, str | None]:
+    """The spec in the text of a model.yml, and its Modelfile's name; Refused names the line."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -165,11 +253,21 @@ def parse(text: str, path: Path) -> Spec:
         raise Refused(f"{path}: not valid YAML: {error}") from error
     if node is None:
         raise Refused(f"{path}:1: the file is empty; at least 'source' must be there.")
-    return _to_spec(_Reader(path).section(node, SCHEMA, ""), path.parent.name, path)
+    reader = _Reader(path)
+    said = reader.section(node, SCHEMA, "")
+    if "modelfile" in said and "gguf" not in said["source"]:
+        raise reader.refuse(
+            _key_node(node, "modelfile"), "'modelfile' is only for models with 'source.gguf'"
+        )
+    return _to_spec(said, path.parent.name, path), said.get("modelfile")
+
+
+def _key_node(node: yaml.Node, key: str) -> yaml.Node:
+    return next((found for found, _value in node.value if found.value == key), node)
 
 
 def _to_spec(said: Mapping[str, t.Any], folder: str, path: Path) -> Spec:
-    name = said.get("name", folder)
+    name, source = said.get("name", folder), said["source"]
     try:
         names.parse(name)
     except Refused as error:
@@ -178,7 +276,7 @@ def _to_spec(said: Mapping[str, t.Any], folder: str, path: Path) -> Spec:
         ) from error
     return Spec(
         name=name,
-        source=said["source"],
+        source=from_gguf(source["gguf"]) if "gguf" in source else from_registry(source["registry"]),
         folder=folder,
         description=said.get("description", ""),
         probe=Probe(**said.get("probe", {})),
@@ -193,44 +291,55 @@ class _Reader:
 
     def section(self, node: yaml.Node, shape: Section, above: str) -> dict[str, t.Any]:
         if not isinstance(node, yaml.MappingNode):
-            raise self._refuse(node, f"{_named(above)} must hold keys, not {_kind(node)}")
+            raise self.refuse(node, f"{_named(above)} must hold keys, not {_kind(node)}")
         found: dict[str, t.Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
             if key is None or key not in shape.keys:
-                raise self._refuse(key_node, _unknown(key, above, shape))
+                raise self.refuse(key_node, _unknown(key, above, shape))
             if key in found:
-                raise self._refuse(key_node, f"{_named(above, key)} is there twice")
+                raise self.refuse(key_node, f"{_named(above, key)} is there twice")
             found[key] = self._value(value_node, shape.keys[key], _join(above, key))
         missing = [k for k, s in shape.keys.items() if s.required and k not in found]
         if missing:
-            raise self._refuse(node, f"{_named(above, missing[0])} is missing")
+            raise self.refuse(node, f"{_named(above, missing[0])} is missing")
         given = [key for key in shape.one_of if key in found]
         if shape.one_of and len(given) != 1:
             wanted = " or ".join(repr(key) for key in shape.one_of)
-            raise self._refuse(node, f"{_named(above)} needs {wanted}, exactly one")
+            raise self.refuse(node, f"{_named(above)} needs {wanted}, exactly one")
         return found
 
-    def _value(self, node: yaml.Node, shape: Text | Section, key: str) -> object:
+    def _value(self, node: yaml.Node, shape: Text | Number | Section, key: str) -> object:
         if isinstance(shape, Section):
             return self.section(node, shape, key)
+        if isinstance(shape, Number):
+            return self._number(node, key)
+        return self._text(node, shape, key)
+
+    def _number(self, node: yaml.Node, key: str) -> int:
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        if node.tag != "tag:yaml.org,2002:int" or not re.fullmatch("[1-9][0-9]*", text):
+            raise self.refuse(node, f"{_named(key)} must be a whole number above 0, in digits")
+        return int(text)
+
+    def _text(self, node: yaml.Node, shape: Text, key: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-            raise self._refuse(node, f"{_named(key)} must be text, not {_kind(node)}")
+            raise self.refuse(node, f"{_named(key)} must be text, not {_kind(node)}")
         text = str(node.value)
         if not text.strip():
-            raise self._refuse(node, f"{_named(key)} is empty; leave the key out instead")
+            raise self.refuse(node, f"{_named(key)} is empty; leave the key out instead")
         if shape.choices and text not in shape.choices:
-            raise self._refuse(
+            raise self.refuse(
                 node, f"{_named(key)} must be one of {', '.join(shape.choices)}, not {text!r}"
             )
         if shape.check:
             try:
                 shape.check(text)
             except Refused as error:
-                raise self._refuse(node, str(error).removesuffix(".")) from error
+                raise self.refuse(node, str(error).removesuffix(".")) from error
         return text
 
-    def _refuse(self, node: yaml.Node, complaint: str) -> Refused:
+    def refuse(self, node: yaml.Node, complaint: str) -> Refused:
         return Refused(f"{self._path}:{node.start_mark.line + 1}: {complaint}.")
 
 

@@ -65,7 +65,7 @@ def _gpu(models: Sequence[Host], devices: int) -> str:
 
 
 def render(mode: str, hosts: Mapping[str, Host]) -> str:
-    """The page for this mode, V(run) or V(plan), over condensed reports."""
+    """The page for this mode, V(run), V(plan) or V(verify), over condensed reports."""
     page, total = _PAGES[mode]
     blocks = [page(name, host) for name, host in hosts.items()]
     if len(hosts) > 1:
@@ -212,7 +212,25 @@ def _indent(lines: Sequence[str]) -> list[str]:
     return [f"{_INDENT}{line}".rstrip() for line in lines]
 
 
+def _verify(name: str, host: Host) -> list[str]:
+    checks: Sequence[Host] = host.get("checks") or []
+    held = sum(bool(check["ok"]) for check in checks)
+    rows = [("yes" if c["ok"] else "NO", str(c["check"]), str(c["found"])) for c in checks]
+    lines = [f"{name}: {held} of {len(checks)} promises hold"]
+    lines += _indent(text.table(("Holds", "Promise", "Found"), rows))
+    for check in checks:
+        if not check["ok"]:
+            lines += _indent([f"{check['check']}: no. Try: {check['remedy']}"])
+    return lines
+
+
+def _verify_total(hosts: Mapping[str, Host]) -> str:
+    good = sum(all(check["ok"] for check in host.get("checks") or []) for host in hosts.values())
+    return f"{good} of {_count(len(hosts), 'host')} as promised"
+
+
 _PAGES: dict[str, tuple[Callable[[str, Host], list[str]], Callable[[Mapping[str, Host]], str]]] = {
     "run": (_run, _run_total),
     "plan": (_plan, _plan_total),
+    "verify": (_verify, _verify_total),
 }

@@ -18,7 +18,7 @@ from . import names
 from .errors import ApiError, NotFound, NotOllama, OllamaError, Silent, StreamCut, Unreachable
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 JsonObject = dict[str, t.Any]
 
@@ -100,6 +100,24 @@ class Client:
                 f"{json.dumps(last, ensure_ascii=False)}. What was fetched is kept: run it again."
             )
 
+    def upload(self, digest: str, content: Iterable[bytes], size: int) -> None:
+        """Send a blob; the server refuses what does not have the digest."""
+        # With a length, so that a file that changes meanwhile is not taken for the whole.
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        self._send("POST", f"/api/blobs/{digest}", content=content, headers=headers)
+
+    def create(self, body: JsonObject, *, patience: float = 0.0) -> Iterator[JsonObject]:
+        """Progress lines of a create; it succeeded when the iteration ends without an error."""
+        last: JsonObject = {}
+        timeout = self.timeout + patience
+        for last in self._stream("/api/create", {**body, "stream": True}, timeout=timeout):
+            yield last
+        if last.get("status") != "success":
+            raise StreamCut(
+                f"The creation of {body['model']} ended without success; the last word of "
+                f"{self.url} was {json.dumps(last, ensure_ascii=False)}. Run it again."
+            )
+
     def copy(self, source: names.Name, destination: names.Name) -> None:
         body = {"source": source.short, "destination": destination.short}
         self._send("POST", "/api/copy", body)
@@ -136,9 +154,11 @@ class Client:
             )
         return answer
 
-    def _send(self, method: str, path: str, body: JsonObject | None = None) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, body: JsonObject | None = None, **request: t.Any
+    ) -> httpx.Response:
         try:
-            response = self._http.request(method, path, json=body)
+            response = self._http.request(method, path, json=body, **request)
         except httpx.HTTPError as error:
             raise self._lost(path, error, self.timeout) from error
         if not response.is_success:

@@ -6,7 +6,9 @@
 
 EdgellmError
 ├── Refused
-│   └── InvalidName          a name no server would accept
+│   ├── InvalidName          a name no server would accept
+│   ├── InvalidModelfile     a Modelfile that Ollama could not read either
+│   └── InvalidParameter     a parameter that does not exist, or a value it cannot have
 ├── OllamaError
 │   ├── Unreachable          nothing answers at the URL
 │   ├── NotOllama            something answers, but not as Ollama does
@@ -22,6 +24,7 @@ EdgellmError
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.edgellm.host.plugins.module_utils.errors import EdgellmError, Refused
@@ -29,6 +32,27 @@ from ansible_collections.edgellm.host.plugins.module_utils.errors import Edgellm
 
 class InvalidName(Refused):
     pass
+
+
+class InvalidModelfile(Refused):
+    """The message is Ollama's own; line is the true one, where there is one."""
+
+    def __init__(self, message: str, *, line: int | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.hint = hint
+
+    @property
+    def complaint(self) -> str:
+        """The message without the line as Ollama counts, but with what may help."""
+        plain = re.sub(r"^\(line \d+\): ", "", str(self))
+        return f"{plain} ({self.hint})" if self.hint else plain
+
+
+class InvalidParameter(Refused):
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class OllamaError(EdgellmError):

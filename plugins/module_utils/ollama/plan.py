@@ -45,12 +45,13 @@ class State:
 class Action:
     """One step; the digest is what the name must have afterwards."""
 
-    action: t.Literal["pull", "copy", "unload", "delete"]
+    action: t.Literal["pull", "copy", "unload", "delete", "upload", "create"]
     name: Name
     source: Name | None = None
     digest: str | None = None
     bytes_fetch: int = 0
     bytes_reuse: int = 0
+    bytes_upload: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Plan:
         return sum(action.bytes_reuse for action in self.actions)
 
     @property
+    def bytes_upload(self) -> int:
+        return sum(action.bytes_upload for action in self.actions)
+
+    @property
     def diff(self) -> dict[str, t.Any]:
         return {"before": dict(self.before), "after": dict(self.after)}
 
@@ -83,6 +88,7 @@ class Plan:
                 "name": action.name.short,
                 "bytes_fetch": action.bytes_fetch,
                 "bytes_reuse": action.bytes_reuse,
+                "bytes_upload": action.bytes_upload,
             }
             for action in self.actions
         ]
@@ -90,6 +96,7 @@ class Plan:
             "actions": actions,
             "bytes_fetch": self.bytes_fetch,
             "bytes_reuse": self.bytes_reuse,
+            "bytes_upload": self.bytes_upload,
         }
 
 

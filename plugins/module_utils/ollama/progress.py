@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 import typing as t
 
-from ansible_collections.edgellm.host.plugins.module_utils.atomic import write_json
+# "as StatusFile": exported, progress and the place where it is written are used together.
+from ansible_collections.edgellm.host.plugins.module_utils.status_file import (
+    StatusFile as StatusFile,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-WRITE_EVERY = 1.0
 
 
 class Progress:
@@ -60,29 +59,3 @@ class Progress:
     def stalled_for(self) -> float:
         """Seconds without a new byte, although the server says that it is downloading."""
         return self._clock() - self._moved if self._downloading else 0.0
-
-
-class StatusFile:
-    """A small file that says how far the work is, for whoever wants to show it."""
-
-    def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
-        self._clock = clock
-        self._written: float | None = None
-
-    def update(self, name: str, progress: Progress) -> None:
-        """Write the present state, at most once a second."""
-        now = self._clock()
-        if not self._path or (self._written is not None and now - self._written < WRITE_EVERY):
-            return
-        self._written = now
-        status = {
-            "name": name,
-            "pid": os.getpid(),
-            "bytes_done": progress.done,
-            "bytes_total": progress.total,
-            "bytes_per_second": round(progress.rate),
-        }
-        # Showing progress is not worth failing for.
-        with contextlib.suppress(OSError):
-            write_json(self._path, status)

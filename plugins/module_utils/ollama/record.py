@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The memory of a probe: a file on the host that says what passed. Private."""
+"""What is remembered on the host: which probe passed, and where a model came from. Private."""
 
 from __future__ import annotations
 
@@ -16,18 +16,33 @@ from ansible_collections.edgellm.host.plugins.module_utils.atomic import write_j
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .names import Name
+
 JsonObject = dict[str, t.Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """The file in which the last probe of a model is kept."""
+class _File:
+    """A JSON file on the host."""
 
     path: str
 
     @property
     def has_folder(self) -> bool:
         return Path(self.path).parent.is_dir()
+
+    def _read(self) -> JsonObject:
+        # A record that is gone or damaged says nothing, as if it had never been written.
+        try:
+            record = json.loads(Path(self.path).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(_File):
+    """The file in which the last probe of a model is kept."""
 
     def passed(self, key: Mapping[str, str]) -> JsonObject | None:
         """The recorded result, if it is a pass of exactly this."""
@@ -41,10 +56,30 @@ class Record:
     def write(self, about: Mapping[str, str], result: JsonObject, *, passed: bool) -> None:
         write_json(self.path, {**about, "passed": passed, "probe": result})
 
-    def _read(self) -> JsonObject:
-        # A record that is gone or damaged says nothing: the probe is simply made again.
-        try:
-            record = json.loads(Path(self.path).read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a model was created from, and the digest that it had then."""
+
+    spec: str
+    digest: str
+    gguf_sha256: str
+    server_version: str
+
+
+@dataclasses.dataclass(frozen=True)
+class OriginRecord(_File):
+    """The file that remembers where a created model came from."""
+
+    def read(self, name: Name) -> Origin | None:
+        """The origin of this model, if the file is about it and whole."""
+        record = self._read()
+        fields = [field.name for field in dataclasses.fields(Origin)]
+        if record.get("name") != name.key or not all(
+            isinstance(record.get(field), str) for field in fields
+        ):
+            return None
+        return Origin(**{field: record[field] for field in fields})
+
+    def write(self, name: Name, origin: Origin) -> None:
+        write_json(self.path, {"name": name.key, **dataclasses.asdict(origin)})

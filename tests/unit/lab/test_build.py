@@ -84,6 +84,24 @@ def test_the_boxes_are_bare() -> None:
     assert {name for name in names if name.startswith("python3")} == {"python3"}
 
 
+def test_the_tunnels_stand_in_is_put_together_from_nothing_and_has_no_rights() -> None:
+    lines = (build.RECIPES / "cloudflared/Dockerfile").read_text().splitlines()
+    last_stage = lines[lines.index("FROM scratch") :]
+    assert not any(line.startswith(("RUN", "SHELL")) for line in last_stage)
+    assert {
+        "USER 65532:65532",
+        'ENTRYPOINT ["cloudflared", "--no-autoupdate"]',
+        'CMD ["version"]',
+    } <= set(last_stage)
+    command = build.RECIPES / "cloudflared/cloudflared"
+    assert command.read_text().startswith("#!/usr/bin/python3 ")
+    assert command.stat().st_mode & 0o111 == 0o111
+
+
+def test_documentation_is_no_part_of_an_image() -> None:
+    assert not [n for i in build.IMAGES.values() for n in build.context(i) if n.endswith(".md")]
+
+
 def test_the_stand_in_has_no_curl_and_runs_as_root() -> None:
     recipes = ("debian/packages", "python/packages", "ollama/Dockerfile")
     text = "".join((build.RECIPES / name).read_text() for name in recipes)

@@ -31,6 +31,7 @@ def test_every_request_but_the_labs_own(origin: httpx.Client, root: Path) -> Non
     expected = {
         "n": 0, "service": "files", "method": "GET", "path": "/files/a.txt", "query": "x=1",
         "client": "127.0.0.1", "range": "bytes=1-2", "status": 206, "bytes": 2, "user_agent": "me",
+        "if_range": None, "authorization": False, "fault": None,
     }  # fmt: skip
     assert {key: first[key] for key in expected} == expected
     assert (second["method"], second["bytes"], second["range"]) == ("HEAD", 0, None)

@@ -8,8 +8,11 @@ import json
 from pathlib import Path
 
 import gguf
+import yaml
 
+from lab.names import ROOT
 from lab.origin.seed import CHAT, EMBED, seed
+from lab.origin.seed_hub import FILE, GATED, REPOSITORIES
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -55,3 +58,23 @@ def test_the_embedding_variant_differs_in_one_key(root: Path, tiny_gguf: Path) -
     assert pooled.fields["llama.pooling_type"].contents() == 1
     assert [tensor.name for tensor in pooled.tensors] == [tensor.name for tensor in plain.tensors]
     assert pooled.tensors[0].data.tobytes() == plain.tensors[0].data.tobytes()
+
+
+def test_what_the_catalogue_wants_of_this_model_is_there() -> None:
+    entries = [yaml.safe_load(path.read_text()) for path in (ROOT / "models").glob("*/model.yml")]
+    sources = [entry["source"].get("gguf") or {} for entry in entries]
+    wanted = {source["repo"] for source in sources if source.get("file") == FILE}
+    assert wanted <= {*REPOSITORIES} - {GATED}
+
+
+def test_the_hub_has_the_registrys_own_bytes(root: Path, tiny_gguf: Path) -> None:
+    for _ in range(2):
+        blob = (
+            root / "registry/blobs" / _manifest(root, CHAT)["layers"][0]["digest"].replace(":", "-")
+        )
+        for repository in REPOSITORIES:
+            assert (root / "hf" / repository / "main" / FILE).samefile(blob)
+        assert blob.stat().st_nlink == 1 + len(REPOSITORIES)
+        seed(root, tiny_gguf)
+    assert [path.parent for path in root.rglob("gated.json")] == [root / "hf" / GATED]
+    assert not list(root.rglob("*.new"))

@@ -26,16 +26,23 @@ def test_shipped_folders_and_registry_names_become_specs(query):
         ("bge-m3", "bge-m3"),
         ("llama3.2:3b", None),
     ]
-    assert found[1]["source"] == {"registry": "llama3.2:3b"}
+    assert found[1]["source"] == {"registry": "llama3.2:3b", "gguf": None}
     assert found[1]["probe"] == {"kind": "auto", "prompt": None, "system": None}
-    assert set(found[0]) == {"name", "folder", "source", "probe", "description"}
+    assert set(found[0]) == {
+        "name",
+        "folder",
+        "source",
+        "modelfile",
+        "probe",
+        "description",
+    }
 
 
 def test_own_directory_comes_first(query, tmp_path):
     (tmp_path / "bge-m3").mkdir()
     (tmp_path / "bge-m3/model.yml").write_text("source: {registry: mine}\n")
     (own,) = query("bge-m3", models_dir=str(tmp_path))
-    assert own["source"] == {"registry": "mine"}
+    assert own["source"]["registry"] == "mine"
     (shipped,) = query("smollm2-135m", models_dir=str(tmp_path))
     assert shipped["name"] == "smollm2:135m"
 
@@ -61,3 +68,21 @@ def test_fault_names_file_and_line(query, tmp_path):
 def test_entry_that_is_no_text_is_refused(query, entry):
     with pytest.raises(AnsibleError, match="is not a name"):
         query(entry)
+
+
+def test_model_of_a_gguf_file_has_the_text_of_its_modelfile(query):
+    (spec,) = query("smollm2-gguf")
+    assert spec["modelfile"].startswith(
+        f"FROM /models/smollm2-gguf/{spec['source']['gguf']['file']}\n"
+    )
+    assert spec["source"]["registry"] is None
+
+
+def test_fault_of_a_modelfile_names_file_and_line(query, tmp_path):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny/model.yml").write_text(
+        "source: {gguf: {repo: a/b, file: x.gguf}}\nmodelfile: Modelfile\n"
+    )
+    (tmp_path / "tiny/Modelfile").write_text("# mine\nFROM y.gguf\n")
+    with pytest.raises(AnsibleError, match=r"tiny/Modelfile:2: FROM y\.gguf names another file"):
+        query("tiny", models_dir=str(tmp_path))

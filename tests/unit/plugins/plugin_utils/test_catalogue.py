@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import modelfile
 from ansible_collections.edgellm.host.plugins.plugin_utils import catalogue
 from ansible_collections.edgellm.host.plugins.plugin_utils.catalogue import Probe, Spec
 
@@ -23,18 +24,20 @@ probe:
 
 
 def test_spec_is_read_whole():
-    assert catalogue.parse(FULL, PATH) == Spec(
+    expected = Spec(
         name="tiny:1b",
-        source={"registry": "example.com/some/tiny:1b"},
+        source={"registry": "example.com/some/tiny:1b", "gguf": None},
         folder="tiny",
         description="A tiny model.",
         probe=Probe("chat", "山の高さは。", "日本語で。"),
     )
+    assert catalogue.parse(FULL, PATH) == (expected, None)
 
 
 def test_source_is_enough():
-    spec = catalogue.parse("source: {registry: a}", PATH)
-    assert spec == Spec(name="tiny", source={"registry": "a"}, folder="tiny")
+    spec, _modelfile = catalogue.parse("source: {registry: a}", PATH)
+    assert spec == Spec(name="tiny", source={"registry": "a", "gguf": None}, folder="tiny")
+    assert spec.to_result()["modelfile"] is None
     assert spec.to_result()["probe"] == {"kind": "auto", "prompt": None, "system": None}
 
 
@@ -47,7 +50,21 @@ def test_source_is_enough():
         ("name: tiny\n", 1, "'source' is missing"),
         ("source: {registry: a}\nsize: 1\n", 2, "unknown key 'size' (known keys are name, "),
         ("source:\n  registri: a\n", 2, "unknown key 'source.registri' (did you mean 'registry'?)"),
-        ("source: {}\n", 1, "'source' needs 'registry', exactly one"),
+        ("source: {}\n", 1, "'source' needs 'registry' or 'gguf', exactly one"),
+        ("source:\n  registry: a\n  gguf: {}\n", 3, "'source.gguf.file' is missing"),
+        ("source:\n  registry: a\n  gguf: {url: 'https://a/x', file: x.gguf}\n", 2, "exactly one"),
+        ("source:\n  gguf: {file: x.gguf}\n", 2, "'source.gguf' needs 'repo' or 'url'"),
+        ("source:\n  gguf: {repo: a/b}\n", 2, "'source.gguf.file' is missing"),
+        ("source: {gguf: {file: x.gguf,\n repo: b}}\n", 2, "is written owner/name, not 'b'"),
+        ("source: {gguf: {repo: a/b,\n file: x.bin}}\n", 2, "path of a .gguf file"),
+        ("source: {gguf: {repo: a/b,\n file: ../x.gguf}}\n", 2, "path of a .gguf file"),
+        ("source: {gguf: {file: x.gguf,\n url: hf.co/x}}\n", 2, "begins with https://"),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n sha256: AB}}\n", 2, "64 digits"),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n size: 0}}\n", 2, "a whole number above 0"),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n size: '9'}}\n", 2, "a whole number above 0"),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n size: 4.9}}\n", 2, "a whole number above 0"),
+        ("source: {registry: a}\nmodelfile: Modelfile\n", 2, "only for models with 'source.gguf'"),
+        ("modelfile: ../Modelfile\nsource: {registry: a}\n", 1, "a file in this folder is needed"),
         ("source: bge-m3\n", 1, "'source' must hold keys, not text"),
         ("source: {registry: a}\nname: 7\n", 2, "'name' must be text, not a number (put it in "),
         ("source: {registry: a}\nname: no\n", 2, "'name' must be text, not yes or no (put it in "),
@@ -101,7 +118,7 @@ def test_entries_are_folders_or_registry_names(write, tmp_path):
     loaded = catalogue.load([tmp_path / "own"])
     specs = catalogue.select(["llama3.2:3b", "tiny", "hf.co/a/b:Q4"], loaded)
     assert names_of(specs) == ["llama3.2:3b", "tiny:1b", "hf.co/a/b:Q4"]
-    assert specs[0] == Spec(name="llama3.2:3b", source={"registry": "llama3.2:3b"})
+    assert specs[0] == Spec(name="llama3.2:3b", source={"registry": "llama3.2:3b", "gguf": None})
 
 
 @pytest.mark.parametrize("entry", ["tiny", "tiny:1b", "TINY:1B", "library/tiny:1b"])
@@ -114,7 +131,7 @@ def test_models_own_name_finds_its_spec(write, tmp_path, entry):
 def test_other_tag_of_a_folder_is_a_registry_name(write, tmp_path):
     write("tiny", FULL)
     (spec,) = catalogue.select(["tiny:7b"], catalogue.load([tmp_path / "own"]))
-    assert (spec.folder, spec.source) == (None, {"registry": "tiny:7b"})
+    assert (spec.folder, spec.source) == (None, {"registry": "tiny:7b", "gguf": None})
 
 
 def test_same_model_asked_twice_is_told_once(write, tmp_path):
@@ -142,6 +159,99 @@ def test_own_model_of_the_same_name_comes_first(write, tmp_path):
     assert catalogue.select(["tiny:latest"], loaded)[0].folder == "mine"
     with pytest.raises(Refused, match="'mine' and 'tiny' are two different models"):
         catalogue.select(["mine", "tiny"], loaded)
+
+
+GGUF = """\
+source:
+  gguf:
+    repo: lab/tiny-GGUF
+    file: q4/tiny-q4.gguf
+    size: 1000
+modelfile: Modelfile
+"""
+MODELFILE = "FROM /models/tiny/tiny-q4.gguf\nPARAMETER temperature 0.7\n"
+
+
+@pytest.fixture
+def tiny(write, tmp_path):
+    """Load a model of a GGUF file with this Modelfile."""
+    path = write("tiny", GGUF)
+
+    def load(content):
+        if content is not None:
+            raw = content.encode() if isinstance(content, str) else content
+            (path.parent / "Modelfile").write_bytes(raw)
+        return catalogue.load([tmp_path / "own"])["tiny"]
+
+    return load
+
+
+def test_model_of_a_gguf_file_comes_with_its_modelfile(tiny):
+    spec = tiny(MODELFILE)
+    assert spec.to_result()["modelfile"] == MODELFILE
+    assert spec.source == {
+        "registry": None,
+        "gguf": {
+            "repo": "lab/tiny-GGUF",
+            "file": "q4/tiny-q4.gguf",
+            "revision": None,
+            "sha256": None,
+            "size": 1000,
+            "url": None,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MODELFILE.replace("\n", "\r\n"),
+        MODELFILE.encode("utf-8-sig"),
+        MODELFILE.replace("\n", "\r\n").encode("utf-16"),
+    ],
+)
+def test_modelfile_of_a_windows_editor_is_the_same(tiny, content):
+    assert tiny(content).modelfile == MODELFILE
+
+
+def test_modelfile_is_read_again_when_it_alone_changed(tiny):
+    tiny(MODELFILE)
+    changed = MODELFILE.replace("0.7", "0.9")
+    assert tiny(changed).modelfile == changed
+
+
+@pytest.mark.parametrize("base", ["tiny-q4.gguf", "./tiny-q4.gguf", "/x/tiny/tiny-q4.gguf"])
+def test_from_may_name_the_file_alone_or_in_its_folder(tiny, base):
+    assert tiny(f"FROM {base}\n").modelfile == f"FROM {base}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "complaint"),
+    [
+        ("FROM /models/tiny/x.gguf\n", ":1", "names another file; write 'FROM /models/tiny/t"),
+        ("# a\n\nFROM llama3.2\n", ":3", "FROM llama3.2 names another file"),
+        ("FROM /models/other/tiny-q4.gguf\n", ":1", "names another folder; write 'FROM /models/t"),
+        ("FROM /models/tiny/Tiny-Q4.gguf\n", ":1", "names another file"),
+        ("PARAMETER num_ctx 1\n", "", "no FROM line; write 'FROM /models/tiny/tiny-q4.gguf'"),
+        (MODELFILE + "FROM llama3.2\n", ":3", "there is one FROM line already (line 1)"),
+        (MODELFILE + "PARAMETER num_ctx 1.5\n", ":3", "invalid int value [1.5]"),
+        (MODELFILE + "PARAMETER temprature 1\n", ":3", "did you mean 'temperature'?"),
+        (MODELFILE + 'SYSTEM """a\nb\n', ":3", "unexpected EOF"),
+        (MODELFILE.replace("\n", "\r\n") + "SYSTEM\r\n", ":3", ": command must be one of"),
+        (MODELFILE + "ADAPTER ./a.gguf\n", ":3", "ADAPTER names a second file"),
+        ("FROM 山".encode("shift_jis"), "", "Save the file as UTF-8"),
+    ],
+)
+def test_faults_of_a_modelfile_are_told_with_file_and_line(tiny, tmp_path, text, where, complaint):
+    with pytest.raises(Refused) as caught:
+        tiny(text)
+    assert str(caught.value).startswith(f"{tmp_path}/own/tiny/Modelfile{where}: ")
+    assert complaint in str(caught.value)
+
+
+def test_missing_modelfile_is_refused(tiny):
+    with pytest.raises(Refused, match=r"model\.yml: .*Modelfile cannot be read: No such file"):
+        tiny(None)
 
 
 def test_two_folders_with_one_name_are_refused(write, tmp_path):
@@ -184,4 +294,14 @@ def test_shipped_catalogue_is_valid():
         "qwen2.5:7b-instruct",
         "elyza-jp-8b",
         "smollm2:135m",
+        "smollm2-gguf",
+    }
+
+
+def test_shipped_elyza_is_the_model_that_is_made_by_hand():
+    spec = catalogue.load([Path(__file__).resolve().parents[4] / "models"])["elyza-jp-8b"]
+    assert spec.source["gguf"]["file"] == "Llama-3-ELYZA-JP-8B-q4_k_m.gguf"
+    assert modelfile.request(modelfile.parse(spec.modelfile)) == {
+        "from": "/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf",
+        "parameters": {"num_ctx": 1024, "temperature": 0.7},
     }

@@ -156,3 +156,22 @@ def test_probe_joins_the_model_of_its_digest():
 def test_disk_as_host_info_tells_it_is_shown_by_its_mount_point():
     disk = {"mount_point": "/srv", "free_bytes": 1, "total_bytes": 2}
     assert "free in /srv" in page("run", box1={"disk": disk})
+
+
+def test_promises_are_counted_and_broken_ones_come_with_their_remedy():
+    checks = [
+        {"check": "network edge exists", "ok": True, "found": "edge", "remedy": "-"},
+        {"check": "Ollama is healthy", "ok": False, "found": "exited", "remedy": "edgellm up"},
+    ]
+    page = report.render("verify", {"box1": {"checks": checks}}).splitlines()
+    assert page[0] == "box1: 1 of 2 promises hold"
+    assert page[2].split() == ["yes", "network", "edge", "exists", "edge"]
+    assert page[3].split() == ["NO", "Ollama", "is", "healthy", "exited"]
+    assert page[4].strip() == "Ollama is healthy: no. Try: edgellm up"
+
+
+def test_several_verified_hosts_get_a_total():
+    good = {"checks": [{"check": "c", "ok": True, "found": "-", "remedy": "-"}]}
+    bad = {"checks": [{"check": "c", "ok": False, "found": "-", "remedy": "-"}]}
+    page = report.render("verify", {"a": good, "b": bad})
+    assert page.splitlines()[-1] == "1 of 2 hosts as promised"

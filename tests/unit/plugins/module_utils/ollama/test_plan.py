@@ -83,10 +83,12 @@ def test_bytes_are_exact(here, fetch, reuse):
                 "name": "bge-m3:latest",
                 "bytes_fetch": fetch,
                 "bytes_reuse": reuse,
+                "bytes_upload": 0,
             }
         ],
         "bytes_fetch": fetch,
         "bytes_reuse": reuse,
+        "bytes_upload": 0,
     }
 
 

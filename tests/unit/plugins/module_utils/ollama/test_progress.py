@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import json
-import os
-
-from ansible_collections.edgellm.host.plugins.module_utils.ollama.progress import (
-    Progress,
-    StatusFile,
-)
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.progress import Progress
 
 ONE, TWO = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 
@@ -73,30 +67,3 @@ def test_hashing_is_no_stall():
     progress.feed({"status": "verifying sha256 digest"})
     clock.now += 1000
     assert progress.stalled_for == 0
-
-
-def test_status_file_is_written_once_a_second(tmp_path):
-    clock = Clock()
-    path = tmp_path / "status"
-    progress, status = Progress(100, clock=clock), StatusFile(str(path), clock=clock)
-    seen = []
-    for second, done in ((0.0, 0), (0.5, 10), (1.0, 20), (1.9, 30), (2.0, 40)):
-        clock.now = 100.0 + second
-        progress.feed(blob(ONE, 100, done))
-        status.update("x:latest", progress)
-        seen.append(json.loads(path.read_text())["bytes_done"])
-    assert seen == [0, 0, 20, 20, 40]
-    assert json.loads(path.read_text()) == {
-        "name": "x:latest",
-        "pid": os.getpid(),
-        "bytes_done": 40,
-        "bytes_total": 100,
-        "bytes_per_second": 20,
-    }
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    StatusFile(None).update("x", Progress(1))
-    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.ollama.record import Record
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import names
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.record import (
+    Origin,
+    OriginRecord,
+    Record,
+)
 
 KEY = {"request": "r", "digest": "d", "server_version": "v"}
 
@@ -36,3 +43,38 @@ def test_damaged_record_is_none(tmp_path, content):
 
 def test_missing_record_is_none(tmp_path):
     assert Record(str(tmp_path / "no" / "x.json")).passed(KEY) is None
+
+
+# --- where a model came from ---------------------------------------------------------------------
+
+NAME = names.parse("x")
+ORIGIN = Origin("s", "d", "g", "0.24.0")
+
+
+def test_origin_is_found_again(tmp_path):
+    record = OriginRecord(str(tmp_path / "x.json"))
+    record.write(NAME, ORIGIN)
+    assert record.read(NAME) == ORIGIN
+    assert record.read(names.parse("X:latest")) == ORIGIN
+
+
+def test_origin_of_another_model_is_none(tmp_path):
+    record = OriginRecord(str(tmp_path / "x.json"))
+    record.write(NAME, ORIGIN)
+    assert record.read(names.parse("x:7b")) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"name": 1}'])
+def test_damaged_origin_is_none(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    assert OriginRecord(str(tmp_path / "x.json")).read(NAME) is None
+
+
+@pytest.mark.parametrize("field", ["name", "spec", "digest", "gguf_sha256", "server_version"])
+def test_origin_with_a_hole_is_none(tmp_path, field):
+    record = OriginRecord(str(tmp_path / "x.json"))
+    record.write(NAME, ORIGIN)
+    content = json.loads((tmp_path / "x.json").read_bytes())
+    del content[field]
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    assert record.read(NAME) is None

@@ -1,0 +1,411 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Have a file at its place: read, decide, apply, read back. Private."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+from . import partial, record, resolve
+from .errors import Changed, DownloadError, Mismatch, Refused
+from .follower import sha256_of
+from .http import Http
+from .identity import Identity
+from .patience import Patience
+from .record import Present, Record
+from .source import HubFile
+from .transfer import Transfer
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .resolve import Remote
+    from .source import Source
+
+# How often a file may change under one's hands before that is the person's problem.
+MAX_CHANGES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """The file that shall be there."""
+
+    source: Source
+    dest: Path
+    record: Path
+    sha256: str | None = None
+    size: int | None = None
+    # What the first bytes must be.
+    magic: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How it is done. C(report) gets the bytes done, the bytes in all and the bytes fetched."""
+
+    timeout: float = 60
+    retries: int = 6
+    token: str | None = None
+    check_mode: bool = False
+    # With more bytes to fetch than this, nothing is fetched.
+    fetch_at_most: int | None = None
+    # What is done with the complete file just before it gets its name.
+    finish: Callable[[str], object] = lambda _path: None
+    report: Callable[[int, int, int], None] = lambda _done, _total, _fetched: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the decision is. Nothing to fetch and nothing to reuse: the file is there."""
+
+    changed: bool
+    size: int
+    sha256: str | None
+    identity: Identity | None = None
+    commit: str | None = None
+    version: str | None = None
+    remote: Remote | None = None
+    present: Present | None = None
+    bytes_fetch: int = 0
+    bytes_reuse: int = 0
+    # The file at the place of the wanted one is its beginning.
+    seeded: bool = False
+
+    def diff(self, before: Present | None) -> dict[str, t.Any]:
+        """The file before and after."""
+        after = {"state": "present", "size": self.size, "sha256": self.sha256}
+        if not self.changed:
+            return {"before": after, "after": dict(after)}
+        was = {"state": "present", "size": before.size} if before else {"state": "absent"}
+        return {"before": was, "after": after}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was done, or in check mode would be."""
+
+    changed: bool
+    diff: dict[str, t.Any]
+    sha256: str | None
+    size: int
+    commit: str | None
+    source: str
+    bytes_fetched: int = 0
+    bytes_reused: int = 0
+    retries: int = 0
+    deferred: bool = False
+
+
+def ensure(wanted: Wanted, manner: Manner) -> Outcome:
+    """The file complete and proved at its place, or in check mode the exact prediction."""
+    _refuse_place(wanted.dest)
+    endpoint = wanted.source.endpoint if isinstance(wanted.source, HubFile) else ""
+    patience = Patience(manner.retries)
+    try:
+        with Http(timeout=manner.timeout, token=manner.token, token_for=endpoint) as http:
+            return _Work(wanted, manner, http, patience).run()
+    except OSError as error:
+        raise _disk(wanted, error) from error
+
+
+def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
+    """Remove the file and all that belongs to it; whether there was something to remove."""
+    _refuse_folder(dest)
+    parts = partial.leftovers(dest)
+    files = [path for path in (dest, remembered) if path.exists() or path.is_symlink()]
+    if not check_mode:
+        for part in parts:
+            partial.discard(part, dest.name)
+        for path in files:
+            path.unlink()
+    return bool(parts or files)
+
+
+class _Work:
+    """One run. The numbers count over all attempts."""
+
+    def __init__(self, wanted: Wanted, manner: Manner, http: Http, patience: Patience) -> None:
+        self.wanted = wanted
+        self.manner = manner
+        self.http = http
+        self.patience = patience
+        self.fetched = 0
+
+    def run(self) -> Outcome:
+        reason = "The file at its place changes all the time."
+        for _again in range(MAX_CHANGES):
+            before = look(self.wanted.dest)
+            plan = self.decide(before)
+            if self.manner.check_mode:
+                return self.outcome(plan, before)
+            if not plan.changed:
+                self.remember(plan)
+                return self.outcome(plan, before)
+            if (
+                self.manner.fetch_at_most is not None
+                and plan.bytes_fetch > self.manner.fetch_at_most
+            ):
+                return dataclasses.replace(self.outcome(plan, before), deferred=True)
+            try:
+                done = self.fetch(plan)
+            except Changed as error:
+                reason = str(error)
+                continue
+            if done is not None:
+                return self.outcome(done, before)
+        raise DownloadError(f"{reason} Tried {MAX_CHANGES} times: run it again later.")
+
+    # --- read and decide ---------------------------------------------------------------------
+
+    def decide(self, present: Present | None) -> Plan:
+        """The cheapest way to the wanted file: the record, a hash, the source, in this order."""
+        known = record.read(self.wanted.record)
+        digest: str | None = None
+        if present:
+            found, digest = self.on_disk(present, known)
+            if found:
+                return found
+        remote = resolve.resolve(self.http, self.wanted.source, self.patience)
+        identity = self.identify(remote)
+        if present and present.size == identity.size:
+            digest = self.proof(present, known, identity, digest)
+            if digest:
+                return _there(present, digest, identity.commit, identity.version)
+        return self.missing(present, known, remote, identity)
+
+    def on_disk(self, present: Present, known: Record | None) -> tuple[Plan | None, str | None]:
+        """The plan if the source need not be asked, and the hash if it was taken."""
+        wanted, digest = self.wanted, None
+        if known and self.is_settled(known):
+            if known.describes(present):
+                digest = known.sha256
+            elif known.size == present.size:
+                digest = sha256_of(wanted.dest)
+            if digest == known.sha256:
+                return _there(present, digest, known.commit, known.version), digest
+        elif wanted.sha256 and wanted.size in (None, present.size):
+            digest = sha256_of(wanted.dest)
+            if digest == wanted.sha256:
+                return _there(present, digest, None, None), digest
+        return None, digest
+
+    def proof(
+        self, present: Present, known: Record | None, identity: Identity, digest: str | None
+    ) -> str | None:
+        """The hash of the file that is there, if it is the one of the source."""
+        if identity.sha256:
+            digest = digest or sha256_of(self.wanted.dest)
+            return digest if digest == identity.sha256 else None
+        same = known and known.describes(present) and _same_version(known, identity)
+        return known.sha256 if known and same else None
+
+    def is_settled(self, known: Record) -> bool:
+        """Whether the recorded file is what is asked for, whatever the source has now."""
+        wanted = self.wanted
+        if wanted.size not in (None, known.size):
+            return False
+        if wanted.sha256:
+            return wanted.sha256 == known.sha256
+        return wanted.source.asked == known.asked
+
+    def identify(self, remote: Remote) -> Identity:
+        """Which file it is; Refused if it is not the wanted one."""
+        wanted, name = self.wanted, self.wanted.source.name
+        return Identity(
+            source=name,
+            size=resolve.size_of(remote, wanted.size, name),
+            sha256=resolve.sha256_of(remote, wanted.sha256, name),
+            version=remote.version,
+            commit=remote.commit,
+        )
+
+    def missing(
+        self, present: Present | None, known: Record | None, remote: Remote, identity: Identity
+    ) -> Plan:
+        reuse = partial.peek(self.wanted.dest, identity)
+        # Something shorter under the final name that nobody recorded as complete is what another
+        # tool left behind; whether it is the beginning, the hash of the whole will tell.
+        is_rest = (
+            present is not None
+            and identity.sha256 is not None
+            and not (known and known.describes(present))
+            and reuse < present.size < identity.size
+        )
+        if present and is_rest:
+            reuse = present.size
+        fetch = identity.size - reuse
+        needed = identity.size - partial.peek(self.wanted.dest, identity)
+        if lack := partial.no_room(self.wanted.dest.parent, needed):
+            raise lack
+        return Plan(
+            True,
+            identity.size,
+            identity.sha256,
+            identity=identity,
+            commit=identity.commit,
+            version=identity.version,
+            remote=remote,
+            present=present,
+            bytes_fetch=fetch,
+            bytes_reuse=reuse,
+            seeded=is_rest,
+        )
+
+    # --- apply -------------------------------------------------------------------------------
+
+    def fetch(self, plan: Plan) -> Plan | None:
+        """Bring the file; None if somebody else changed the place meanwhile."""
+        assert plan.identity is not None
+        assert plan.remote is not None
+        dest, identity = self.wanted.dest, plan.identity
+        with partial.opened(dest, identity, str(dest)) as part:
+            if look(dest) != plan.present:
+                return None
+            if plan.seeded and plan.bytes_reuse > part.written:
+                part.rewind()
+                part.seed(dest, plan.bytes_reuse)
+            digest = self.complete(part, plan.remote)
+            part.publish(dest, self.manner.finish)
+            reused = part.reused
+        partial.discard_others(dest)
+        done = dataclasses.replace(
+            plan, sha256=digest, present=look(dest), bytes_fetch=self.fetched, bytes_reuse=reused
+        )
+        self.remember(done)
+        return done
+
+    def complete(self, part: partial.Partial, remote: Remote) -> str:
+        """Fetch what is missing and prove the whole; gives its SHA-256."""
+        identity = part.identity
+        while True:
+            reused = part.reused
+            self.transfer(part, remote)
+            digest = part.digest()
+            if identity.sha256 in (None, digest):
+                return digest
+            if not reused:
+                part.remove()
+                raise Mismatch(
+                    f"{identity.source} came with the SHA-256 {digest}, but {identity.sha256} was "
+                    "expected. What was fetched is removed. Is the source damaged, or does "
+                    "something in between change files?",
+                    expected=identity.sha256,
+                    got=digest,
+                )
+            # What lay there before may be to blame, so everything is fetched once more.
+            part.rewind()
+
+    def transfer(self, part: partial.Partial, remote: Remote) -> None:
+        size, already = part.identity.size, self.fetched
+
+        def report(done: int) -> None:
+            self.fetched = already + transfer.received
+            self.manner.report(done, size, self.fetched)
+
+        transfer = Transfer(
+            self.http,
+            remote,
+            part,
+            self.patience,
+            is_same=lambda: self.is_same(part.identity),
+            report=report,
+            magic=self.wanted.magic,
+        )
+        try:
+            transfer.run()
+        finally:
+            self.fetched = already + transfer.received
+
+    def is_same(self, identity: Identity) -> bool:
+        source = self.wanted.source
+        if isinstance(source, HubFile) and identity.commit:
+            # That the branch moves meanwhile does not concern what is being fetched.
+            source = dataclasses.replace(source, revision=identity.commit)
+        remote = resolve.resolve(self.http, source, self.patience)
+        return self.identify(remote).continues(identity)
+
+    # --- read back ---------------------------------------------------------------------------
+
+    def remember(self, plan: Plan) -> None:
+        """Write down what is there, so that the next run needs no network and no hash."""
+        assert plan.present is not None
+        assert plan.sha256 is not None
+        remembered = Record(
+            size=plan.present.size,
+            mtime_ns=plan.present.mtime_ns,
+            sha256=plan.sha256,
+            asked=self.wanted.source.asked,
+            source=self.wanted.source.name,
+            version=plan.version,
+            commit=plan.commit,
+        )
+        if record.read(self.wanted.record) != remembered:
+            record.write(self.wanted.record, remembered)
+
+    def outcome(self, plan: Plan, before: Present | None) -> Outcome:
+        source = self.wanted.source
+        where = source.at(plan.commit or source.revision) if isinstance(source, HubFile) else None
+        return Outcome(
+            changed=plan.changed,
+            diff=plan.diff(before),
+            sha256=plan.sha256,
+            size=plan.size,
+            commit=plan.commit,
+            source=where or source.name,
+            bytes_fetched=plan.bytes_fetch,
+            bytes_reused=plan.bytes_reuse,
+            retries=self.patience.used,
+        )
+
+
+def look(dest: Path) -> Present | None:
+    """The file at this place, if there is one."""
+    try:
+        found = dest.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(f"{dest} is there already and is not a file.")
+    return Present(found.st_size, found.st_mtime_ns)
+
+
+def _there(present: Present, sha256: str, commit: str | None, version: str | None) -> Plan:
+    return Plan(False, present.size, sha256, commit=commit, version=version, present=present)
+
+
+def _same_version(known: Record, identity: Identity) -> bool:
+    return (
+        known.source == identity.source
+        and known.size == identity.size
+        and known.version is not None
+        and known.version == identity.version
+    )
+
+
+def _refuse_folder(dest: Path) -> None:
+    if dest.is_dir():
+        raise Refused(f"dest {dest} is a folder: name the file in it.")
+
+
+def _refuse_place(dest: Path) -> None:
+    _refuse_folder(dest)
+    if not dest.parent.is_dir():
+        raise Refused(f"The folder {dest.parent} does not exist: make it first.")
+    if not os.access(dest.parent, os.W_OK | os.X_OK):
+        raise Refused(f"Nothing can be written to the folder {dest.parent}.")
+
+
+def _disk(wanted: Wanted, error: OSError) -> DownloadError:
+    place = wanted.dest.parent
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DownloadError(
+            f"{place} is full. What was fetched is kept: make room and run it again."
+        )
+    return DownloadError(f"{error.filename or place}: {error.strerror or error}.")

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The SHA-256 of a file that is still growing. Private."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import typing as t
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+PIECE = 1024 * 1024
+
+
+class Follower:
+    """Hashes behind the writer, in a thread of its own: hashing and waiting need no turns.
+
+    It reads what is in the file, so what is proved is what is there, whoever wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._hash = hashlib.sha256()
+        self._end = 0
+        self._closing = False
+        self._error: OSError | None = None
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._follow, name="sha256", daemon=True)
+        self._thread.start()
+
+    def extend(self, end: int) -> None:
+        """The file is written up to here."""
+        with self._news:
+            self._end = end
+            self._news.notify()
+
+    def digest(self) -> str:
+        """The hash of all that was written."""
+        self._stop(at_once=False)
+        if self._error:
+            raise self._error
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Stop wherever it is."""
+        self._stop(at_once=True)
+
+    def _stop(self, *, at_once: bool) -> None:
+        with self._news:
+            self._closing = True
+            if at_once:
+                self._end = 0
+            self._news.notify()
+        self._thread.join()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _follow(self) -> None:
+        done = 0
+        while True:
+            with self._news:
+                while done >= self._end and not self._closing:
+                    self._news.wait()
+                if done >= self._end:
+                    return
+                wanted = min(PIECE, self._end - done)
+            try:
+                data = os.pread(self._handle, wanted, done)
+            except OSError as error:
+                self._error = error
+                return
+            if not data:
+                self._error = OSError(0, "the file became shorter while it was read")
+                return
+            self._hash.update(data)
+            done += len(data)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a whole file."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while data := stream.read(PIECE):
+            digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One writer for each partial file. Private."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from .errors import Locked
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+Holder = dict[str, t.Any]
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str) -> Iterator[Lock]:
+    """Hold the lock, taken over from a process that is gone; Locked if one may be alive."""
+    lock = _take(path, what)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+class Lock:
+    """A lock file with the name of its holder."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self._handle = handle
+
+    def is_held(self) -> bool:
+        """Whether the file is still the one that was made: somebody may have removed it."""
+        return _is_same(self.path, self._handle)
+
+    def release(self) -> None:
+        if self.is_held():
+            self.path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def _take(path: Path, what: str) -> Lock:
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            try:
+                handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+        try:
+            if _claim(path, handle, what):
+                return Lock(path, handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _claim(path: Path, handle: int, what: str) -> bool:
+    """Write oneself into the lock file. False if it was removed meanwhile."""
+    # It settles who takes over when several find the same stale lock. Some network file systems
+    # grant it to everybody, so what the file says counts as well.
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _locked(path, what, _read(handle)) from error
+    if not _is_same(path, handle):
+        return False
+    holder = _read(handle)
+    if holder and _may_live(holder):
+        raise _locked(path, what, holder)
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(_myself()).encode(), 0)
+    os.fsync(handle)
+    return True
+
+
+def _locked(path: Path, what: str, holder: Holder) -> Locked:
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return Locked(
+        f"{what} is being fetched by {who} already. Wait for it or stop it; if there is no such "
+        f"process any more, remove {path}.",
+        holder=holder,
+    )
+
+
+def _myself() -> Holder:
+    pid = os.getpid()
+    return {
+        "pid": pid,
+        "host": os.uname().nodename,
+        "boot": _boot(),
+        "started": _started(pid),
+    }
+
+
+def _may_live(holder: Holder) -> bool:
+    if holder.get("host") != os.uname().nodename:
+        return True
+    if holder.get("boot") != _boot():
+        return False
+    pid = holder.get("pid")
+    # Process numbers are given out again, their times of birth are not.
+    return isinstance(pid, int) and _started(pid) == holder.get("started", "")
+
+
+def _started(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else fields[18]
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _read(handle: int) -> Holder:
+    try:
+        holder = json.loads(os.pread(handle, 4096, 0))
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _is_same(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How far long work is, in a small file for the action plugin that shows it. Private."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import typing as t
+
+from .atomic import write_json
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+WRITE_EVERY = 1.0
+
+
+class Measured(t.Protocol):
+    """Work whose progress is counted in bytes."""
+
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+
+
+class StatusFile:
+    """A small file that says how far the work is, for whoever wants to show it."""
+
+    def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._written: float | None = None
+
+    def update(self, name: str, progress: Measured) -> None:
+        """Write the present state, at most once a second."""
+        now = self._clock()
+        if not self._path or (self._written is not None and now - self._written < WRITE_EVERY):
+            return
+        self._written = now
+        status = {
+            "name": name,
+            "pid": os.getpid(),
+            "bytes_done": progress.done,
+            "bytes_total": progress.total,
+            "bytes_per_second": round(progress.rate),
+        }
+        # Showing progress is not worth failing for.
+        with contextlib.suppress(OSError):
+            write_json(self._path, status)

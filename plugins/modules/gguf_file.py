@@ -1,0 +1,353 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, edgellm contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gguf_file
+short_description: Have a GGUF file on a host, fetched once and proved
+version_added: 0.1.0
+description:
+  - Downloads a GGUF file from a Hugging Face repository or any URL. What is on disk already is not
+    fetched again, whatever interrupted the download before, even if that was a power failure.
+  - The file gets its name only when it is complete and its SHA-256 is the expected one. Until then
+    it is called C(<name>.<12 digits>.part), and the digits belong to exactly this content, so that
+    a file that changed at the source never continues an old one.
+  - A file that is there already is never fetched again only because this module did not fetch it.
+    A complete one is taken after it was hashed once, and a partial one, for instance of C(curl -C
+    -), serves as the beginning.
+  - A second run asks no server and reads no file, because a small record beside the file says what
+    it is.
+  - While a large file is fetched, the terminal shows how far every host is.
+extends_documentation_fragment:
+  - edgellm.host._attributes
+attributes:
+  check_mode:
+    support: full
+    details: The source is asked for the size and the hash, so that the bytes to fetch are exact.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  repo:
+    description: The repository, V(namespace/name).
+    type: str
+  file:
+    description: The path of the file inside O(repo).
+    type: str
+  revision:
+    description:
+      - The branch, tag or commit of O(repo). Whatever it is, one commit is found out first and
+        fetched from.
+      - A branch that moves on later does not make a file that is there obsolete. To get the new
+        one, name its O(sha256) or a commit, or remove the file.
+    type: str
+    default: main
+  url:
+    description:
+      - The address of the file, if it is not O(repo) and O(file).
+      - An address copied from a page of Hugging Face, with C(/resolve/) or C(/blob/) in it, is
+        understood as O(repo), O(file) and O(revision).
+      - The part behind the question mark counts as a secret. It appears in no result, log or file.
+    type: str
+  endpoint:
+    description:
+      - Who serves O(repo), if not Hugging Face itself. It speaks the same protocol.
+      - If not set, the environment variable E(HF_ENDPOINT) of the managed host is used.
+    type: str
+    default: https://huggingface.co
+  token:
+    description:
+      - What proves to O(endpoint) who is asking, for repositories that are private or gated. No
+        other host gets to see it.
+      - If not set, the environment variable E(HF_TOKEN) of the managed host is used.
+    type: str
+  dest:
+    description: The path of the file on the managed host. Its folder exists already.
+    type: path
+    required: true
+  sha256:
+    description:
+      - The SHA-256 that the file must have.
+      - If the source says that it has another one, the task fails before anything is fetched.
+      - Without it, the file must have the SHA-256 that Hugging Face states. Other sources state
+        none. Then nothing but O(size) and the server's word stands for the content.
+    type: str
+  size:
+    description: The size in bytes that the file must have.
+    type: int
+  record:
+    description: Where the record of the file is kept. Without it, that is a hidden file beside
+      O(dest).
+    type: path
+  timeout:
+    description: How many seconds the source may stay silent. This limits silence, not the whole
+      work.
+    type: int
+    default: 60
+  retries:
+    description: How many times in a row a request may fail for a reason that may pass. Whatever
+      arrives starts the count anew.
+    type: int
+    default: 6
+  owner:
+    description: The owner of the file. Without it, whoever runs the module.
+    type: str
+  group:
+    description: The group of the file.
+    type: str
+  mode:
+    description: The permissions of the file, as M(ansible.builtin.file) takes them.
+    type: raw
+    default: "0644"
+  state:
+    description:
+      - With V(present), the file is there.
+      - With V(absent), neither the file is there nor anything that belongs to it.
+    type: str
+    choices: [present, absent]
+    default: present
+  fetch_at_most:
+    description:
+      - With more bytes than this to fetch, nothing is fetched, and RV(deferred) says so.
+      - Private to the collection, which uses it to show the progress. It may change at any time.
+    type: int
+  status_file:
+    description:
+      - A file on the managed host into which the progress is written, as JSON.
+      - Private to the collection, which uses it to show the progress. It may change at any time.
+    type: path
+requirements:
+  - python >= 3.10
+  - httpx >= 0.23
+seealso:
+  - module: edgellm.host.ollama_model
+author:
+  - edgellm contributors (@edgellm)
+"""
+
+EXAMPLES = r"""
+- name: Have the example model on the host
+  edgellm.host.gguf_file:
+    repo: elyza/Llama-3-ELYZA-JP-8B-GGUF
+    file: Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    dest: /srv/edgellm/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+
+- name: Have exactly this file, through a mirror on the LAN
+  edgellm.host.gguf_file:
+    repo: elyza/Llama-3-ELYZA-JP-8B-GGUF
+    file: Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    sha256: 91553c45080b11d95be21bb67961c9a5d2ed7556275423efaaad6df54ba9beae
+    endpoint: http://192.0.2.1:8080/hf
+    dest: /srv/edgellm/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+
+- name: Have a file from somewhere else
+  edgellm.host.gguf_file:
+    url: https://files.example.com/smollm2-135m.gguf
+    dest: /srv/models/smollm2-135m.gguf
+    owner: ollama
+    mode: "0640"
+
+- name: Give the disk space back, that of interrupted downloads too
+  edgellm.host.gguf_file:
+    dest: /srv/models/smollm2-135m.gguf
+    state: absent
+"""
+
+RETURN = r"""
+path:
+  description: The path of the file.
+  returned: success
+  type: str
+  sample: /srv/models/smollm2-135m.gguf
+sha256:
+  description: The SHA-256 of the file, or in check mode V(none) if nobody states it beforehand.
+  returned: success and O(state=present)
+  type: str
+  sample: 91553c45080b11d95be21bb67961c9a5d2ed7556275423efaaad6df54ba9beae
+size:
+  description: The size in bytes.
+  returned: success and O(state=present)
+  type: int
+  sample: 104857600
+commit:
+  description: The commit of the repository that the file is from, or V(none) if that is not known.
+  returned: success and O(state=present)
+  type: str
+  sample: 0123456789abcdef0123456789abcdef01234567
+source:
+  description: Where the file is from, without any secret part of the address.
+  returned: success and O(state=present)
+  type: str
+  sample: https://files.example.com/smollm2-135m.gguf
+bytes_fetched:
+  description: How many bytes of the file came over the network, or in check mode would come.
+  returned: success and O(state=present)
+  type: int
+  sample: 80000000
+bytes_reused:
+  description: How many bytes were there from an earlier download.
+  returned: success and O(state=present)
+  type: int
+  sample: 24857600
+retries:
+  description: How many requests had to be repeated.
+  returned: success and O(state=present)
+  type: int
+  sample: 1
+elapsed:
+  description: How many seconds it took.
+  returned: success and O(state=present)
+  type: float
+  sample: 21.5
+deferred:
+  description: Nothing was fetched, because it would have been more than O(fetch_at_most) bytes.
+  returned: when that is so
+  type: bool
+  sample: true
+"""
+
+import re
+import time
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record, source
+from ansible_collections.edgellm.host.plugins.module_utils.download.progress import Progress
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+from ansible_collections.edgellm.host.plugins.module_utils.run import run
+from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
+
+MAGIC = b"GGUF"
+
+
+class Module(AnsibleModule):
+    def add_path_info(self, kwargs: dict[str, t.Any]) -> dict[str, t.Any]:
+        # It would put the size of the file that is there in place of that of the wanted one.
+        return kwargs
+
+
+def work(module: AnsibleModule) -> dict[str, object]:
+    params = module.params
+    hide(module)
+    # A link to a file on another disk stays one.
+    dest = Path(params["dest"]).resolve()
+    remembered = Path(params["record"]) if params["record"] else record.place(dest)
+    if params["state"] == "absent":
+        changed = engine.remove(dest, remembered, check_mode=module.check_mode)
+        before = {"state": "present" if changed else "absent"}
+        diff = {"before": before, "after": {"state": "absent"}}
+        return {"changed": changed, "diff": diff, "path": params["dest"]}
+    started = time.monotonic()
+    wanted = engine.Wanted(
+        source=where(params),
+        dest=dest,
+        record=remembered,
+        sha256=checked_sha256(params["sha256"]),
+        size=params["size"],
+        magic=MAGIC,
+    )
+    progress, status_file = Progress(), StatusFile(params["status_file"])
+
+    def report(done: int, total: int, fetched: int) -> None:
+        progress.feed(done, total, fetched)
+        status_file.update(dest.name, progress)
+
+    def attributes(path: str) -> dict[str, t.Any]:
+        return module.load_file_common_arguments(params, path=path)
+
+    manner = engine.Manner(
+        timeout=params["timeout"],
+        retries=params["retries"],
+        token=params["token"],
+        check_mode=module.check_mode,
+        fetch_at_most=params["fetch_at_most"],
+        finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
+        report=report,
+    )
+    outcome = engine.ensure(wanted, manner)
+    changed, diff = outcome.changed, outcome.diff
+    if not changed:
+        changed = module.set_fs_attributes_if_different(attributes(str(dest)), False, diff)
+    return {
+        "changed": changed,
+        "diff": diff,
+        "path": params["dest"],
+        "sha256": outcome.sha256,
+        "size": outcome.size,
+        "commit": outcome.commit,
+        "source": outcome.source,
+        "bytes_fetched": outcome.bytes_fetched,
+        "bytes_reused": outcome.bytes_reused,
+        "retries": outcome.retries,
+        "elapsed": round(time.monotonic() - started, 3),
+        **({"deferred": True} if outcome.deferred else {}),
+    }
+
+
+def hide(module: AnsibleModule) -> None:
+    """Of an address only the secret parts are hidden; the rest is what one wants to read."""
+    url = module.params["url"]
+    if url:
+        module.no_log_values.discard(url)
+        module.no_log_values.update(source.secrets_of(url))
+
+
+def where(params: t.Mapping[str, t.Any]) -> source.Source:
+    if params["url"]:
+        return source.from_url(params["url"], params["endpoint"])
+    return source.hub_file(params["repo"], params["file"], params["revision"], params["endpoint"])
+
+
+def checked_sha256(text: str | None) -> str | None:
+    digest = (text or "").lower().removeprefix("sha256:")
+    if digest and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise Refused(f"sha256 {text!r} is not one: it must be 64 hexadecimal digits.")
+    return digest or None
+
+
+def main() -> None:
+    module = Module(
+        argument_spec={
+            "repo": {"type": "str"},
+            "file": {"type": "str"},
+            "revision": {"type": "str", "default": "main"},
+            # It may be signed, and every invocation is written to the host's log.
+            "url": {"type": "str", "no_log": True},
+            "endpoint": {
+                "type": "str",
+                "default": source.HUB,
+                "fallback": (env_fallback, ["HF_ENDPOINT"]),
+            },
+            "token": {
+                "type": "str",
+                "no_log": True,
+                "fallback": (env_fallback, ["HF_TOKEN"]),
+            },
+            "dest": {"type": "path", "required": True},
+            "sha256": {"type": "str"},
+            "size": {"type": "int"},
+            "record": {"type": "path"},
+            "timeout": {"type": "int", "default": 60},
+            "retries": {"type": "int", "default": 6},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "mode": {"type": "raw", "default": "0644"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "fetch_at_most": {"type": "int"},
+            "status_file": {"type": "path"},
+        },
+        mutually_exclusive=[("url", "repo")],
+        required_together=[("repo", "file")],
+        required_if=[("state", "present", ("url", "repo"), True)],
+        supports_check_mode=True,
+    )
+    run(module, work, needs_httpx=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.edgellm.host.plugins.module_utils.download import source
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+
+REPO = "elyza/Llama-3-ELYZA-JP-8B-GGUF"
+LAN = "http://192.0.2.1:8080/hf"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        (f"https://huggingface.co/{REPO}/resolve/main/x.gguf", (REPO, "x.gguf", "main")),
+        (f"https://huggingface.co/{REPO}/blob/main/x.gguf", (REPO, "x.gguf", "main")),
+        (
+            f"https://huggingface.co/{REPO}/resolve/main/x.gguf?download=true",
+            (REPO, "x.gguf", "main"),
+        ),
+        (
+            f"  https://huggingface.co/{REPO}/blob/v1.0/sub/x%20y.gguf#top",
+            (REPO, "sub/x y.gguf", "v1.0"),
+        ),
+        (
+            f"https://huggingface.co/{REPO}/resolve/refs%2Fpr%2F1/x.gguf",
+            (REPO, "x.gguf", "refs/pr/1"),
+        ),
+        ("https://huggingface.co/gpt2/resolve/main/x.gguf", ("gpt2", "x.gguf", "main")),
+    ],
+)
+def test_address_of_a_page_is_a_file_of_a_repository(url, meant):
+    assert source.from_url(url) == source.HubFile(*meant)
+
+
+def test_address_is_served_by_the_endpoint():
+    found = source.from_url(f"https://huggingface.co/{REPO}/blob/main/x.gguf", f"{LAN}/")
+    assert found == source.HubFile(REPO, "x.gguf", "main", LAN)
+    assert source.from_url(f"{LAN}/{REPO}/resolve/v2/x.gguf", LAN).revision == "v2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/n/r/resolve/main/x.gguf",
+        "https://huggingface.co.example.com/n/r/resolve/main/x.gguf",
+        "https://huggingface.co/datasets/n/r/resolve/main/x.gguf",
+        "https://huggingface.co/n/r",
+        "https://huggingface.co/n/r/resolve/main",
+    ],
+)
+def test_other_addresses_are_taken_as_they_are(url):
+    assert source.from_url(url) == source.PlainUrl(url)
+
+
+@pytest.mark.parametrize(
+    ("repo", "file", "revision"),
+    [
+        ("", "x", "main"),
+        ("a/b/c", "x", "main"),
+        ("../b", "x", "main"),
+        ("a/b?c", "x", "main"),
+        ("a/b", "", "main"),
+        ("a/b", "/x", "main"),
+        ("a/b", "../x", "main"),
+        ("a/b", "s//x", "main"),
+        ("a/b", "x", " "),
+    ],
+)
+def test_names_that_cannot_be_are_refused(repo, file, revision):
+    with pytest.raises(Refused):
+        source.hub_file(repo, file, revision)
+
+
+@pytest.mark.parametrize("url", ["", "x.gguf", "ftp://example.com/x", "http://", "http://a:b/"])
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(Refused):
+        source.from_url(url)
+
+
+def test_url_of_a_file_is_quoted():
+    found = source.hub_file(REPO, "sub/x y#1.gguf", "refs/pr/1", f"{LAN}/")
+    assert found.url == f"{LAN}/{REPO}/resolve/refs%2Fpr%2F1/sub/x%20y%231.gguf"
+
+
+def test_equal_wishes_are_equal_wherever_they_are_fulfilled():
+    file = source.hub_file(REPO, "x.gguf")
+    assert file.asked == source.hub_file(REPO, "x.gguf", endpoint=LAN).asked
+    assert file.asked != source.hub_file(REPO, "x.gguf", "v2").asked
+    plain = source.PlainUrl("http://a/x?file=1")
+    assert plain.asked != source.PlainUrl("http://a/x?file=2").asked
+    assert "file" not in plain.asked
+
+
+def test_secrets_of_an_address_are_left_out():
+    url = "https://me:pass@example.com:8443/x.gguf?Signature=s&Expires=1"
+    assert source.PlainUrl(url).name == "https://example.com:8443/x.gguf"
+    assert source.secrets_of(url) == {"Signature=s&Expires=1", "me:pass"}
+    assert source.secrets_of("https://example.com/x") == set()
