@@ -55,7 +55,8 @@ def context(image: Image) -> dict[str, Path]:
     recipe = RECIPES / image.recipe
     files = {str(path.relative_to(recipe)): path for path in files_under([recipe])}
     for path in files_under(ROOT / "lab" / part for part in image.code):
-        files[f"code/{path.relative_to(ROOT)}"] = path
+        if path.suffix != ".md":
+            files[f"code/{path.relative_to(ROOT)}"] = path
     if image.libraries:
         files["requirements.txt"] = fetch.LIBRARIES
     return files
