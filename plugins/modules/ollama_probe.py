@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: (c) 2026, edgellm contributors
+# Copyright: (c) 2026, edgellm.host contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -167,6 +167,10 @@ probe:
       description: The digest of the model.
       type: str
       sample: 845dbda0ea48ed749caafd9e6037047aa19acfcfd82e704d7ca97d631a0b697e
+    server_version:
+      description: The version of the server that answered.
+      type: str
+      sample: 0.32.15
     measured_at:
       description: When the model was asked, in UTC.
       type: str

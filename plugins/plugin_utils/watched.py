@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm contributors
+# Copyright: (c) 2026, edgellm.host contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -32,9 +32,20 @@ LOST = (
 )
 ASYNC_KEYS = ("ansible_job_id", "finished", "results_file", "started")
 
+# What async_status says itself, rather than the module it asked about.
+NO_JOB = "could not find job"
+
 Result = dict[str, t.Any]
 
 display = Display()
+
+
+def _is_the_modules_own(answer: Result) -> bool:
+    """Whether a finished job left the module's result, and not only a trace of its end."""
+    if answer.get("failed"):
+        # The wrapper of a job adds the command when that left no result.
+        return "cmd" not in answer and NO_JOB not in str(answer.get("msg", NO_JOB))
+    return "changed" in answer
 
 
 class WatchedAction(ActionBase):
@@ -123,7 +134,7 @@ class WatchedAction(ActionBase):
                 if lost > LOST_POLLS:
                     raise
                 continue
-            if answer.get("finished") and "invocation" in answer:
+            if answer.get("finished") and _is_the_modules_own(answer):
                 return answer
             if answer.get("finished") or dead > DEAD_POLLS:
                 return {"failed": True, "msg": LOST, "job": answer}

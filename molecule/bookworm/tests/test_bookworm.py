@@ -16,7 +16,7 @@ URL = "http://198.18.77.6:11434"
 def module(host):
     """Run a module for real: `module("ollama_probe", name=...)`."""
 
-    def run(name: str, **options):
+    def run(name: str, /, **options):
         arguments = json.dumps(options)
         return host.ansible(f"edgellm.host.{name}", arguments, check=False, become=False)
 

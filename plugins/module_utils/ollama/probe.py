@@ -1,4 +1,4 @@
-# Copyright: (c) 2026, edgellm contributors
+# Copyright: (c) 2026, edgellm.host contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -85,6 +85,7 @@ def ensure(
     result = ask(client, request, kind, known)
     result.update(
         digest=key["digest"],
+        server_version=key["server_version"],
         measured_at=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         recorded=False,
         **placement(client, request, key["digest"]),

@@ -43,6 +43,7 @@ def test_chat_model_answers_in_words(probe, ollama, traffic):
     assert told["processor"] == "100% CPU"
     assert (told["size"] > 0, told["size_vram"]) == (True, 0)
     assert told["recorded"] is False
+    assert told["server_version"]
     assert told["measured_at"].endswith("+00:00")
 
 
