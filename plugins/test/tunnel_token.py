@@ -15,8 +15,9 @@ name: tunnel_token
 short_description: Whether a text can be the token of a Cloudflare tunnel
 version_added: 0.1.0
 description:
-  - Checks the shape offline. A token is the Base64 of a JSON object with the account, the UUID of the tunnel and a
-    secret of at least 32 bytes. Whether the tunnel still exists only Cloudflare knows.
+  - Checks the shape offline. A token is the Base64 of a JSON object with the account, the UUID of
+    the tunnel and a secret of at least 32 bytes.
+  - Whether the tunnel still exists only Cloudflare knows.
 options:
   _input:
     description: The text.
