@@ -27,7 +27,7 @@ Sections = dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What was done, or would be."""
+    """What was done, or would be; its result says no password."""
 
     path: str
     before: str
@@ -43,10 +43,10 @@ class Outcome:
             "diff": {
                 "before_header": self.path,
                 "after_header": self.path,
-                "before": self.before,
-                "after": self.after,
+                "before": docker_daemon.masked(self.before),
+                "after": docker_daemon.masked(self.after),
             },
-            "config": self.config,
+            "config": json.loads(docker_daemon.masked(json.dumps(self.config))),
             "restarted": self.restarted,
             "started_units": self.started_units,
         }
@@ -84,8 +84,13 @@ class DaemonFile:
         if text is None:
             self.path.unlink(missing_ok=True)
             return
-        is_new = not self.path.exists()
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # A proxy's URL may hold a password.
+        private = '"proxies"' in text
+        if private:
+            self.path.touch(mode=0o600)
+            self.path.chmod(0o600)
+        is_new = not self.path.exists()
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self._staging, delete=False
         ) as staged:
@@ -154,7 +159,8 @@ def _restart(file: DaemonFile, engine: EngineService, outcome: Outcome) -> Outco
     try:
         engine.restart()
     except NotUp as error:
-        raise _restore(file, engine, str(error), dependants) from error
+        reason = docker_daemon.masked(str(error))
+        raise _restore(file, engine, reason, dependants) from error
     lost = sorted(containers - running_containers())
     warning = (
         f"These containers ran before the engine was restarted and do not run now: "
@@ -178,7 +184,8 @@ def _restore(
         engine.restart()
         engine.start_again(dependants)
     except NotUp as error:
-        end = f"The previous file was put back, but the engine does not come up with it: {error}"
+        end = "The previous file was put back, but the engine does not come up with it: "
+        end += docker_daemon.masked(str(error))
     else:
         end = "The previous file was put back and the engine runs with it."
     return EdgellmError(

@@ -29,6 +29,10 @@ _TELLING = (
 )
 
 
+# A slash may be written \/ in JSON, and a password may hold an escaped quote.
+_PASSWORD = re.compile(r'(:(?:\\?/){2}[^:@/\s"]*):(?:\\[^/]|[^/\s"\\])*@')
+
+
 @dataclasses.dataclass(frozen=True)
 class Merged:
     """The file's next content, and the part of it that the section answers for from then on."""
@@ -60,6 +64,11 @@ def parse(text: str, path: str) -> Config:
 def render(config: Config) -> str:
     """The text of a configuration file; keys keep their order."""
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
+def masked(text: str) -> str:
+    """A text without the passwords that its URLs hold; what was JSON still is."""
+    return _PASSWORD.sub(r"\1:********@", text)
 
 
 def same(one: object, other: object) -> bool:
@@ -110,10 +119,11 @@ def _refuse_conflicts(
             for ours, our_value in goal.items():
                 overlap = ours[: len(theirs)] == theirs[: len(ours)]
                 if overlap and not (ours == theirs and same(our_value, their_value)):
+                    wish = masked(json.dumps(our_value))
                     raise Refused(
-                        f"The section {section!r} wants {'.'.join(ours)} = {json.dumps(our_value)}"
+                        f"The section {section!r} wants {'.'.join(ours)} = {wish}"
                         f" in daemon.json, but the section {name!r} has set {'.'.join(theirs)} = "
-                        f"{json.dumps(their_value)}. Take the key out of one of the two."
+                        f"{masked(json.dumps(their_value))}. Take the key out of one of the two."
                     )
 
 

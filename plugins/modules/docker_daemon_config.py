@@ -19,6 +19,8 @@ description:
   - When the file changed and the engine runs, the engine is restarted. If it does not answer in
     time, the previous file is put back, the engine is started with it, and the task fails with the
     line of the journal that says why.
+  - A file that says C(proxies) is made readable by its owner alone, and passwords in URLs are not
+    shown in what the module returns.
   - Units that stop with the engine and do not come back with it are started again.
 extends_documentation_fragment:
   - edgellm.host._attributes
@@ -88,7 +90,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 config:
-  description: What the file holds now, or would hold.
+  description: What the file holds now, or would hold; passwords in URLs are masked.
   returned: success
   type: dict
   sample: {log-driver: local, log-opts: {max-size: 10m}}

@@ -49,7 +49,9 @@ def test_demo_from_bare_box_answers_and_second_run_does_nothing(run_logged):
 
     first = run_logged("demo-first", "make", "demo")
     assert changed(first)["box1"] > 0
-    assert "smollm2" in report()
+    assert "smollm2:135m" in report()
+    assert "smollm2-gguf" in report()
+    assert "the line was cut after 40.0 MB of SmolLM2-135M-Instruct.Q4_1.gguf" in first
     assert first.rstrip().endswith("give the disk back")
     containers = containers_in_box()
     mark = lab("record", "--mark").strip()

@@ -62,6 +62,15 @@ def test_foreign_keys_survive_a_merge(host, kept):
     host.check_output("printf %%s %s > %s", json.dumps(kept), DAEMON)
 
 
+def test_password_of_a_proxy_is_for_root_alone(host, kept):
+    proxies = {"http-proxy": "http://me:s3cret@192.0.2.1:3128", "no-proxy": "*"}
+    result = merge(host, {**kept, "proxies": proxies})
+    assert result["restarted"]
+    assert "s3cret" not in json.dumps(result["config"])
+    assert daemon(host)["proxies"] == proxies
+    assert host.file(DAEMON).mode == 0o600
+
+
 def test_previous_file_comes_back_when_the_engine_does_not(host, kept):
     before = host.file(DAEMON).content_string
     result = merge(host, {**kept, "log-driver": "nonsense"}, timeout=20)

@@ -105,7 +105,9 @@ class Outcome:
 
 def ensure(wanted: Wanted, manner: Manner) -> Outcome:
     """The file complete and proved at its place, or in check mode the exact prediction."""
-    _refuse_place(wanted.dest)
+    # In check mode an earlier task may have only predicted the folder.
+    if not manner.check_mode or wanted.dest.parent.exists():
+        _refuse_place(wanted.dest)
     endpoint = wanted.source.endpoint if isinstance(wanted.source, HubFile) else ""
     patience = Patience(manner.retries)
     try:
@@ -242,7 +244,7 @@ class _Work:
             reuse = present.size
         fetch = identity.size - reuse
         needed = identity.size - partial.peek(self.wanted.dest, identity)
-        if lack := partial.no_room(self.wanted.dest.parent, needed):
+        if lack := partial.no_room(_existing(self.wanted.dest.parent), needed):
             raise lack
         return Plan(
             True,
@@ -400,6 +402,11 @@ def _refuse_place(dest: Path) -> None:
         raise Refused(f"The folder {dest.parent} does not exist: make it first.")
     if not os.access(dest.parent, os.W_OK | os.X_OK):
         raise Refused(f"Nothing can be written to the folder {dest.parent}.")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there already."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def _disk(wanted: Wanted, error: OSError) -> DownloadError:

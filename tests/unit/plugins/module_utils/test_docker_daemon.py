@@ -128,3 +128,18 @@ def test_file_without_an_object_is_refused():
 def test_line_that_says_why_is_picked(journal, telling):
     expected = journal[telling] if isinstance(telling, int) else telling
     assert docker_daemon.telling_line(journal) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:pw@proxy:3128", "http://me:********@proxy:3128"),
+        ("http://me:p@w:x@proxy:3128/", "http://me:********@proxy:3128/"),
+        ("http://:pw@proxy", "http://:********@proxy"),
+        (r'{"a": "http:\/\/me:p\"w@proxy"}', r'{"a": "http:\/\/me:********@proxy"}'),
+        ("http://198.18.77.4:5000 me@there", "http://198.18.77.4:5000 me@there"),
+        ('{"a": "http://proxy:1", "b": "me:x@y"}', '{"a": "http://proxy:1", "b": "me:x@y"}'),
+    ],
+)
+def test_passwords_in_urls_are_masked(text, shown):
+    assert docker_daemon.masked(text) == shown

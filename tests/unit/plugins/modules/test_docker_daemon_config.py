@@ -153,3 +153,19 @@ def test_units_that_stopped_with_the_engine_run_again(host, broken):
     result = host.run({"log-driver": "nonsense"} if broken else LOGS, fails=broken)
     assert host.systemd.state("agent.service") == "active"
     assert result.get("started_units") == (None if broken else ["agent.service"])
+
+
+@pytest.mark.parametrize("before", [None, "{}"])
+def test_password_of_a_proxy_is_for_root_alone(host, before):
+    if before:
+        host.write(before)
+    proxies = {"proxies": {"http-proxy": "http://me:s3cret@192.0.2.1:3128"}}
+    result = host.run(proxies)
+    assert "s3cret" not in json.dumps([result["diff"], result["config"]])
+    assert result["config"]["proxies"]["http-proxy"] == "http://me:********@192.0.2.1:3128"
+    assert json.loads(host.path.read_text()) == proxies
+    assert stat.S_IMODE(host.path.stat().st_mode) == 0o600
+    assert not host.run(proxies)["changed"]
+    refusal = host.run({"proxies": {"http-proxy": "http://x:0ther@y"}}, "you", fails=True)["msg"]
+    assert "s3cret" not in refusal
+    assert "0ther" not in refusal

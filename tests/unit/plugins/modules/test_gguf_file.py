@@ -36,7 +36,7 @@ def have(run_module, server, dest):
     def have(**params):
         if "url" not in params and params.get("state") != "absent":
             params = {"repo": "n/r", "file": "x.gguf", "endpoint": server.endpoint, **params}
-        return run_module("gguf_file", dest=str(dest), **params)
+        return run_module("gguf_file", **{"dest": str(dest), **params})
 
     return have
 
@@ -77,6 +77,14 @@ def test_check_mode_predicts_what_then_happens(have, dest, before):
     result = have()
     for key in ("changed", "diff", "sha256", "size", "commit", "source", "bytes_fetched"):
         assert foreseen[key] == result[key]
+
+
+def test_folder_that_was_only_predicted_is_no_obstacle_in_check_mode(have, dest):
+    elsewhere = dest.parent / "not" / "yet" / dest.name
+    foreseen = have(dest=str(elsewhere), check_mode=True)
+    assert foreseen["changed"] is True
+    assert foreseen["bytes_fetched"] == foreseen["size"]
+    assert not elsewhere.parent.exists()
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
