@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -147,3 +148,21 @@ def test_report_was_written():
     (summary,) = json.loads(report.read_text(encoding="utf-8"))["hosts"].values()
     assert re.fullmatch(r"[0-9a-f]{64}", summary["models"][0]["digest"])
     assert summary["models"][0]["answer"]
+
+
+def test_plan_of_a_changed_setting_names_the_container(tmp_path):
+    """What `site.yml --check` says when a setting differs from what the box runs with."""
+    root = Path(__file__).resolve().parents[3]
+    command = ["ansible-playbook", f"--inventory={root}/molecule/inventory", "--check"]
+    settings = {"ollama_server_keep_alive": "1h", "edgellm_report_dir": str(tmp_path)}
+    done = subprocess.run(
+        [*command, f"--extra-vars={json.dumps(settings)}", f"{root}/playbooks/site.yml"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    (host,) = report["hosts"].values()
+    assert [step["what"] for step in host["plan"]] == ["Container"]
+    assert "made anew" in host["plan"][0]["detail"]

@@ -17,6 +17,8 @@ def stand_ins(sandbox):
 case "$*" in
     '-m lab status --json') echo '{{"disk": {{"total": 1500000000}}}}' ;;
     '-m lab clean --json') echo '{{"bytes_given_back": 2000000000}}'; echo progress >&2 ;;
+    'scripts/demo_cut.py tell') echo the story of the line ;;
+    'scripts/demo_cut.py '*) ;;
     '-m lab '*) exit ${{LAB_FAILS:-0}} ;;
     *) exec {sys.executable} "$@" ;;
 esac""",
@@ -34,13 +36,14 @@ def steps(sandbox) -> list[str]:
 def test_demo_goes_in_order_and_ends_with_report_disk_and_what_is_next(sandbox):
     done = sandbox.run("bash", "scripts/demo")
     assert done.returncode == 0, done.stdout
-    bootstrap, up, play, status = steps(sandbox)
+    bootstrap, up, mark, play, status, record = steps(sandbox)
     assert bootstrap == "bootstrap controller"
     assert up == "python -m lab up --boxes box1"
     assert play.startswith("ansible-playbook -i inventory/lab.yml site.yml")
-    assert status == "python -m lab status --json"
+    assert (mark, status) == ("python -m lab record --mark", "python -m lab status --json")
+    assert record.startswith("python -m lab record --since")
     _progress, _, ending = done.stdout.partition("==> Done in ")
-    assert "the report" in ending
+    assert "the report\nthe story of the line" in ending
     assert "1.5 GB lab" in ending
     assert ending.rstrip().splitlines()[-1].startswith("  make clean")
 
