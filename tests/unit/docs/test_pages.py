@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages for operators: complete, the same in both languages, and in the words of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.docs.lab_names import LAB_NAMES
+from tests.unit.docs.pages import DOCS, Command, commands, headings, prose, rows, spans
+
+ROOT = DOCS.parent
+NAMES = ("operations.md", "troubleshooting.md")
+PAGES = [DOCS / name for name in NAMES] + [DOCS / "ja" / name for name in NAMES]
+#: What used to be typed; every line of it has its row.
+BEFORE = (
+    "docker run --rm --gpus all nvidia/cuda:12.4.1-base-ubuntu22.04 nvidia-smi",
+    "docker network create edge",
+    "docker compose -f n8n-auto/llm/docker-compose.yml up -d",
+    "docker compose -f n8n-auto/llm/docker-compose.yml down",
+    "curl http://localhost:11434/api/tags",
+    "nvidia-smi -l 1",
+    "docker exec -it ollama ollama pull qwen2.5:7b-instruct",
+    "docker exec -it ollama ollama pull bge-m3",
+    (
+        'curl.exe -L -C - "https://huggingface.co/elyza/Llama-3-ELYZA-JP-8B-GGUF/resolve/main/'
+        'Llama-3-ELYZA-JP-8B-q4_k_m.gguf?download=true" -o "n8n-auto/llm/models/llama3-elyza-jp-8b/'
+        'Llama-3-ELYZA-JP-8B-q4_k_m.gguf"'
+    ),
+    "docker cp n8n-auto/llm/models/llama3-elyza-jp-8b/Modelfile ollama:/tmp/ELYZA.Modelfile",
+    "docker exec -it ollama sh -lc 'sed -i \"s/\\r$//\" /tmp/ELYZA.Modelfile'",
+    "docker exec -it ollama ollama create elyza-jp-8b -f /tmp/ELYZA.Modelfile",
+    "curl -s http://localhost:11434/api/tags",
+    (
+        'Invoke-RestMethod -Uri "http://localhost:11434/api/generate" -Method Post -ContentType '
+        '"application/json; charset=utf-8" -Body ([Text.Encoding]::UTF8.GetBytes($b))'
+    ),
+    (
+        'Invoke-RestMethod -Uri "http://localhost:11434/api/chat" -Method Post -ContentType '
+        '"application/json; charset=utf-8" -Body ([Text.Encoding]::UTF8.GetBytes($chat))'
+    ),
+)
+PATHS_BEFORE = (
+    "n8n-auto/llm/ollama-data",
+    "n8n-auto/llm/models",
+    "n8n-auto/llm/docker-compose.yml",
+    "CF_TUNNEL_TOKEN_OLLAMA",
+)
+PROGRAMS = {"docker", "curl", "nvidia-smi", "edgellm"}
+
+
+def every(page: Path) -> list[Command]:
+    found = commands(page)
+    assert len(found) > 20
+    return found
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(DOCS))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_headings(name):
+    english, japanese = (
+        [heading.split(" ", 1)[0] for heading in headings(folder / name)]
+        for folder in (DOCS, DOCS / "ja")
+    )
+    assert english == japanese
+    assert len(english) > 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_commands(name):
+    english, japanese = (
+        [(command.text, command.answer, command.not_run) for command in every(folder / name)]
+        for folder in (DOCS, DOCS / "ja")
+    )
+    assert english == japanese
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_rows(name):
+    english, japanese = (
+        [(len(row), spans(row[0])) for row in rows(folder / name)] for folder in (DOCS, DOCS / "ja")
+    )
+    # The first cell says what a row is about; its words differ, what it quotes does not.
+    assert len(english) == len(japanese) > 5
+    for one, other in zip(english, japanese, strict=True):
+        assert one[0] == other[0]
+        assert sorted(one[1]) == sorted(other[1])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_command_hides_outside_of_a_console_block(page):
+    assert [line for _number, line in prose(page) if line.startswith("$ ")] == []
+    notes = [line for _number, line in prose(page) if line.startswith("<!--")]
+    blocks = {command.not_run for command in every(page) if command.not_run}
+    # A note that no block follows, or that is misspelt, would be no note at all.
+    assert {note.removeprefix("<!-- not run: ").removesuffix(" -->") for note in notes} == blocks
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_command_is_whole(page):
+    for command in every(page):
+        assert shlex.split(command.text.replace("\\\n", " ")), command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_what_the_lab_runs_asks_nobody_outside_and_ends_by_itself(page):
+    for command in every(page):
+        if not command.not_run:
+            text = command.renamed(LAB_NAMES).text
+            assert "https://" not in text, text
+            assert not re.search(r"nvidia|--gpus|-it\b|logs$|ansible|n8n-auto|swap", text), text
+
+
+def test_every_name_of_the_lab_is_needed():
+    text = "\n".join(command.text for name in NAMES for command in commands(DOCS / name))
+    assert [name for name, _other in LAB_NAMES if name not in text] == []
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "ja"], ids=["en", "ja"])
+def test_every_command_of_before_has_its_row(folder):
+    firsts = {span for row in rows(folder / "operations.md") for span in spans(row[0])}
+    assert [command for command in BEFORE if command not in firsts] == []
+    assert [path for path in PATHS_BEFORE if path not in firsts] == []
+    assert all(cell for row in rows(folder / "operations.md") for cell in row)
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "ja"], ids=["en", "ja"])
+def test_what_replaces_it_is_among_the_commands_that_are_tried(folder):
+    page = folder / "operations.md"
+    typed = {command.text for command in commands(page)}
+    offered = [span for row in rows(page) for span in spans(row[2])]
+    offered = [span for span in offered if span.split()[0] in PROGRAMS and " " in span]
+    assert len(offered) > 10
+    assert [span for span in offered if span not in typed] == []
+
+
+def _without_values(message: str) -> str:
+    return re.sub(r"\{\{.*?\}\}", "…", " ".join(message.split()))
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "ja"], ids=["en", "ja"])
+def test_every_refusal_of_preflight_is_there_word_for_word(folder):
+    tasks = yaml.safe_load((ROOT / "roles/preflight/tasks/assert.yml").read_text(encoding="utf-8"))
+    refusals = [
+        _without_values(task["ansible.builtin.assert"]["fail_msg"])
+        for task in tasks
+        if "ansible.builtin.assert" in task
+    ]
+    explained = [span for row in rows(folder / "troubleshooting.md") for span in spans(row[0])]
+    assert len(refusals) >= 10
+    assert [refusal for refusal in refusals if refusal not in explained] == []
+    # And none that preflight no longer says.
+    assert sorted(span for span in explained if "…" in span) == sorted(refusals)
+
+
+def test_the_problems_are_in_the_words_of_the_edgellm_command():
+    source = (ROOT / "roles/ollama_server/files/edgellm").read_text(encoding="utf-8")
+    values = {"{OLLAMA}": "ollama", "{TUNNEL}": "cloudflared-ollama"}
+    for name, value in {**values, "{settings.root}": "/srv/edgellm"}.items():
+        source = source.replace(name, value)
+    table = rows(DOCS / "troubleshooting.md")
+    first = [row[0] for row in table].index("it says") + 1
+    last = [row[0] for row in table].index("message")
+    said = [span for row in table[first:last] for span in spans(row[0])]
+    assert len(said) == 8
+    assert [text for text in said if text not in source] == []
+
+
+def test_the_file_to_fetch_by_hand_is_the_catalogues():
+    model = ROOT / "models/elyza-jp-8b"
+    source = yaml.safe_load((model / "model.yml").read_text(encoding="utf-8"))["source"]["gguf"]
+    url = f"https://huggingface.co/{source['repo']}/resolve/main/{source['file']}"
+    text = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert f"'{url}?download=true'" in text
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", text)) == {source["sha256"]}
+    for line in (model / "Modelfile").read_text(encoding="utf-8").splitlines()[1:]:
+        assert f"'{line}'" in text
+
+
+def test_lab_names_are_the_catalogues_and_the_scenarios():
+    small = yaml.safe_load((ROOT / "models/smollm2-gguf/model.yml").read_text(encoding="utf-8"))
+    lab = dict(LAB_NAMES)
+    large = yaml.safe_load((ROOT / "models/elyza-jp-8b/model.yml").read_text(encoding="utf-8"))
+    assert lab[large["name"]] == small["name"]
+    for key in ("repo", "file", "sha256"):
+        assert lab[large["source"]["gguf"][key]] == small["source"]["gguf"][key]
+
+
+def test_reader_of_the_pages_sees_what_is_there(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Title\n\n```console\n$ one \\\n    two\nan ... answer\n$ three 'a\nb'\n```\n\n"
+        "<!-- not run: why -->\n```console\n$ four\n```\n\ntext\n\n```console\n$ five\n```\n",
+        encoding="utf-8",
+    )
+    found = commands(page)
+    assert [(command.text, command.not_run, command.line) for command in found] == [
+        ("one \\\n    two", "", 4),
+        ("three 'a\nb'", "", 7),
+        ("four", "why", 13),
+        ("five", "", 19),
+    ]
+    assert found[0].answer == ("an ... answer",)
+    assert found[0].missing("before\nan honest answer\n") == []
+    assert found[0].missing("an answer") == ["an ... answer"]
+    assert found[3].renamed((("five", "six"),)).text == "six"
+    assert headings(page) == ["# Title"]
