@@ -14,7 +14,8 @@ description:
   - Names are completed and compared the way the server does it, so V(bge-m3) and V(bge-m3:latest)
     are one model, and V(qwen2.5) is not V(qwen2.5-coder).
   - Whether something changed is judged by the digest of the model alone, before and after.
-  - A model comes from a registry, or is created from a GGUF file on the host and a Modelfile.
+  - A model is pulled from a registry, created from a GGUF file on the host (O(gguf)), or made from
+    another model (O(from)). The last two take a Modelfile, or its fields one by one, or both.
   - Everything that can be refused is refused before anything is changed.
   - While a large model is fetched or uploaded, the terminal shows how far every host is.
 extends_documentation_fragment:
@@ -52,6 +53,9 @@ options:
       - The digest that the model must have, as RV(model.digest) gives it. It is the SHA-256 of
         the manifest.
       - If the registry offers another one, the task fails before anything is changed.
+      - What a server creates has the same digest for the same wish as long as its version stays
+        the same. It is created under another name first, and gets O(name) only if the digest is
+        the expected one.
     type: str
   registry:
     description:
@@ -66,6 +70,14 @@ options:
         V(http://host[:port]) or V(https://host[:port]).
       - Afterwards the model is known as O(name), with the same digest. Meanwhile it has a name
         that begins with the mirror's address. That name is removed in any case.
+      - With O(from), a base that is missing is pulled there.
+    type: str
+  from:
+    description:
+      - The name of the model that this one is made from.
+      - A base that is not installed is pulled first. One that is installed stays as it is.
+      - When the base has become another one, the model is made again.
+      - O(state=latest) has no meaning for such a model.
     type: str
   gguf:
     description:
@@ -89,21 +101,105 @@ options:
     description:
       - The text of the Modelfile, read exactly as C(ollama create) reads it. CRLF line ends do not
         matter.
-      - Its C(FROM) must name the file of O(gguf). In which folder does not matter.
-      - C(ADAPTER) and C(DRAFT) are refused, deprecated parameters are left out with a warning.
-      - If not set, the model is the weights alone, as with C(FROM) as the only line.
+      - Its C(FROM) must name the file of O(gguf), in which folder does not matter, or the model of
+        O(from). With neither of these options the model that it names is the base.
+      - A file after C(ADAPTER) must be one of O(adapters). C(DRAFT) is refused, and deprecated
+        parameters are left out with a warning.
+      - If not set, the model is the weights or the base and the fields below.
     type: str
+  template:
+    description:
+      - The template of the prompt, in Go's template language. It replaces that of O(modelfile), as
+        the other fields below do too.
+    type: str
+  system:
+    description:
+      - The system message.
+    type: str
+  parameters:
+    description:
+      - Parameters such as C(num_ctx), C(temperature) and C(stop), which takes a list.
+      - They are set one by one, so those of O(modelfile) that are not named here stay.
+      - Unknown parameters and values of the wrong type are refused. A server would store them, and
+        fail when it loads the model.
+    type: dict
+  messages:
+    description:
+      - The beginning of every conversation.
+    type: list
+    elements: dict
+    suboptions:
+      role:
+        description: Who says it.
+        type: str
+        choices: [system, user, assistant]
+        required: true
+      content:
+        description: What is said.
+        type: str
+        required: true
+  license:
+    description:
+      - The texts of licences. With O(from), they are added to those of the base.
+    type: list
+    elements: str
+  adapters:
+    description:
+      - Paths, on the managed host, of GGUF files with LoRA adapters. Servers take one at present.
+    type: list
+    elements: path
+  renderer:
+    description:
+      - The name of the server's own renderer of prompts.
+    type: str
+  parser:
+    description:
+      - The name of the server's own parser of answers.
+    type: str
+  requires:
+    description:
+      - The oldest version of Ollama that can run the model, such as V(0.14.0). An older server is
+        refused.
+    type: str
+  quantize:
+    description:
+      - What the server makes of unquantized weights.
+    type: str
+    choices: [F32, F16, Q4_K_S, Q4_K_M, Q8_0]
+  keep_previous:
+    description:
+      - Keep the version that is replaced, as V(<name>:<tag>-prev-<digest>) with twelve digits of
+        the digest. It takes no room but for what the new version does not share with it.
+    type: bool
+    default: false
+  store:
+    description:
+      - The server's store (C(OLLAMA_MODELS)) as the managed host sees it, for example
+        V(/srv/edgellm/data/models).
+      - With it, the rest of an interrupted pull counts as reused, and what the disk has no room
+        for is refused.
+    type: path
   record:
     description:
-      - A JSON file on the managed host that remembers what the model was created from. Its folder
-        must exist.
-      - A model is as wanted if it was created from the same weights and an equal Modelfile, and
-        still has the digest that it had then. So a model that somebody changed is created again,
-        and a new version of the server changes nothing.
-      - If the file does not say anything about the model, what the server shows of it is compared,
-        and if that is the same, the model is taken over as it is. The weights cannot be compared
-        on servers from 0.30 on, because they store them in another form.
+      - A JSON file on the managed host that remembers what the model was made from, and the digest
+        that came out. Its folder must exist.
+      - A created model is as wanted if it was created from the same weights or base with equal
+        fields, and still has the digest that it had then. So a model that somebody changed is
+        created again, and a new version of the server changes nothing.
+      - A version that is not the recorded one is kept, as with O(keep_previous), before it is
+        replaced, and told as RV(drift).
+      - A pulled model that somebody changed is told too. It is put back only if O(digest) says
+        which one is wanted.
+      - If the file does not say anything about a created model, what the server shows of it is
+        compared, and if that is the same, the model is taken over as it is. The weights cannot be
+        compared on servers from 0.30 on, because they store them in another form.
     type: path
+  check_upstream:
+    description:
+      - Ask the registry also if the model is as wanted, and tell in RV(upstream) what it offers.
+        It is never taken. A registry that does not answer is no failure then.
+    type: bool
+    default: false
   status_file:
     description:
       - A file on the managed host into which the progress of a pull or upload is written, as JSON.
@@ -138,6 +234,17 @@ EXAMPLES = r"""
     gguf: /srv/edgellm/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
     modelfile: "{{ lookup('ansible.builtin.file', 'models/elyza-jp-8b/Modelfile') }}"
     record: /srv/edgellm/state/model-elyza-jp-8b.json
+
+- name: Make a model with other settings from a base, and keep the version before
+  edgellm.host.ollama_model:
+    name: kind-qwen
+    from: qwen2.5:7b-instruct
+    system: 常に日本語で丁寧に回答。
+    parameters:
+      num_ctx: 2048
+      temperature: 0.2
+    record: /srv/edgellm/state/model-kind-qwen.json
+    keep_previous: true
 
 - name: Manage the models of a server on another port
   module_defaults:
@@ -227,7 +334,8 @@ plan:
       elements: dict
       contains:
         action:
-          description: One of V(pull), V(copy), V(unload), V(delete), V(upload) and V(create).
+          description: One of V(snapshot), V(pull), V(copy), V(unload), V(delete), V(upload) and
+            V(create).
           type: str
           sample: pull
         name:
@@ -246,6 +354,11 @@ plan:
           description: How many bytes of a file on the host are sent to the server.
           type: int
           sample: 0
+        bytes_disk:
+          description: How many bytes the step needs on the disk of the store. A server from 0.30
+            on writes the weights anew when it creates a model, so that counts twice.
+          type: int
+          sample: 1157672605
     bytes_fetch:
       description: How many bytes come over the network in all steps.
       type: int
@@ -258,12 +371,54 @@ plan:
       description: How many bytes of files on the host are sent to the server in all steps.
       type: int
       sample: 0
+    bytes_disk:
+      description: How many bytes are needed on the disk of the store in all steps.
+      type: int
+      sample: 1157672605
+drift:
+  description: What somebody else made of a recorded model, or V(none).
+  returned: success
+  type: dict
+  contains:
+    recorded:
+      description: The digest that the model had when it was recorded.
+      type: str
+      sample: 7907646426070047a77226ac3e684fbbe8410524f7b4a74d02837e43f2146bab
+    present:
+      description: The digest that it had before this task.
+      type: str
+      sample: 845dbda0ea48ed749caafd9e6037047aa19acfcfd82e704d7ca97d631a0b697e
+snapshot:
+  description: The name under which the version that was replaced is kept, or V(none).
+  returned: success
+  type: str
+  sample: bge-m3:latest-prev-845dbda0ea48
+upstream:
+  description: What the registry offers now, or V(none) without O(check_upstream).
+  returned: success
+  type: dict
+  contains:
+    digest:
+      description: The digest that is offered, or V(none) if the registry does not tell.
+      type: str
+      sample: 845dbda0ea48ed749caafd9e6037047aa19acfcfd82e704d7ca97d631a0b697e
+    differs:
+      description: Whether that is another one than the installed one.
+      type: bool
+      sample: true
+    error:
+      description: Why the registry does not tell, or V(none).
+      type: str
+      sample: null
 """
+
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     create,
+    fields,
     model,
     names,
     plan,
@@ -271,19 +426,41 @@ from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     registry,
     spec,
 )
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.modelfile import ROLES
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.record import OriginRecord
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.store import Store
 from ansible_collections.edgellm.host.plugins.module_utils.run import run
+
+FIELDS = (
+    "license",
+    "messages",
+    "parameters",
+    "parser",
+    "quantize",
+    "renderer",
+    "requires",
+    "system",
+    "template",
+)
+CREATION = ("gguf", "from", "modelfile")
 
 
 def work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
-    created = params["gguf"] is not None and params["state"] != "absent"
+    created = any(params[option] for option in CREATION) and params["state"] != "absent"
     outcome = _create(module) if created else _pull_or_remove(module)
+    for warning in outcome.warnings:
+        module.warn(warning)
     return {
         "changed": outcome.plan.changed,
         "diff": outcome.plan.diff,
         "model": outcome.model,
         "plan": outcome.plan.to_result(),
+        "drift": outcome.drift,
+        "snapshot": outcome.plan.snapshot,
+        "upstream": outcome.upstream,
+        "import_method": outcome.way,
+        "import_reason": outcome.way_reason,
     }
 
 
@@ -291,27 +468,55 @@ def _create(module: AnsibleModule) -> model.Outcome:
     params = module.params
     if params["state"] == "latest":
         raise Refused(
-            "state=latest follows a registry, but a model from gguf has none. Use state=present."
+            "state=latest follows a registry, but a model that is created from gguf or from a base "
+            "has none. Use state=present."
         )
-    weights = recipe.Weights(
-        params["gguf"], recipe.parse_sha256(params["gguf_sha256"]), params["gguf_size"]
+    made = recipe.make(
+        names.parse(params["name"]),
+        _source(params),
+        params["modelfile"],
+        {option: params[option] for option in FIELDS},
+        [recipe.Weights(path) for path in params["adapters"] or []],
     )
-    wanted = recipe.make(names.parse(params["name"]), weights, params["modelfile"])
-    for warning in wanted.warnings:
+    for warning in made.warnings:
         module.warn(warning)
-    record = OriginRecord(params["record"]) if params["record"] else None
+    wanted = create.Wanted(
+        recipe=made,
+        digest=names.parse_digest(params["digest"]),
+        keep_previous=params["keep_previous"],
+        registry_mirror=params["registry_mirror"],
+        store=_store(params),
+    )
     with spec.connect(params) as client:
         return create.ensure(
             client,
             wanted,
-            record,
+            _record(params),
             check_mode=module.check_mode,
             status_file=params["status_file"],
         )
 
 
+def _source(params: dict[str, str]) -> recipe.Weights | recipe.Base:
+    if params["gguf"]:
+        sha256 = recipe.parse_sha256(params["gguf_sha256"])
+        return recipe.Weights(params["gguf"], sha256, params["gguf_size"])
+    if params["from"]:
+        return recipe.Base(names.parse(params["from"]))
+    return recipe.Base(recipe.base_of(params["modelfile"]))
+
+
+def _record(params: dict[str, str]) -> OriginRecord | None:
+    return OriginRecord(params["record"]) if params["record"] else None
+
+
+def _store(params: dict[str, str]) -> Store | None:
+    return Store(Path(params["store"])) if params["store"] else None
+
+
 def _pull_or_remove(module: AnsibleModule) -> model.Outcome:
     params = module.params
+    _refuse_fields(params)
     name = names.parse(params["name"])
     pulled = names.parse(params["registry"]) if params["registry"] else name
     wanted = plan.Wanted(
@@ -320,10 +525,26 @@ def _pull_or_remove(module: AnsibleModule) -> model.Outcome:
         source=registry.place(pulled, params["registry_mirror"]),
         mirrored=bool(params["registry_mirror"]),
         digest=names.parse_digest(params["digest"]),
+        keep_previous=params["keep_previous"],
     )
     with spec.connect(params) as client:
         return model.ensure(
-            client, wanted, check_mode=module.check_mode, status_file=params["status_file"]
+            client,
+            wanted,
+            _record(params),
+            check_mode=module.check_mode,
+            check_upstream=params["check_upstream"],
+            store=_store(params),
+            status_file=params["status_file"],
+        )
+
+
+def _refuse_fields(params: dict[str, str]) -> None:
+    given = [option for option in (*FIELDS, "adapters") if params[option]]
+    if given and params["state"] != "absent":
+        raise Refused(
+            f"{given[0]} changes what a model is, so a model that is pulled cannot have it. "
+            "Give the model another name, and the one from the registry in from."
         )
 
 
@@ -340,19 +561,42 @@ def main() -> None:
             "digest": {"type": "str"},
             "registry": {"type": "str"},
             "registry_mirror": {"type": "str"},
+            "from": {"type": "str"},
             "gguf": {"type": "path"},
             "gguf_sha256": {"type": "str"},
             "gguf_size": {"type": "int"},
             "modelfile": {"type": "str"},
+            "template": {"type": "str"},
+            "system": {"type": "str"},
+            "parameters": {"type": "dict"},
+            "messages": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "role": {"type": "str", "required": True, "choices": list(ROLES)},
+                    "content": {"type": "str", "required": True},
+                },
+            },
+            "license": {"type": "list", "elements": "str"},
+            "adapters": {"type": "list", "elements": "path"},
+            "renderer": {"type": "str"},
+            "parser": {"type": "str"},
+            "requires": {"type": "str"},
+            "quantize": {"type": "str", "choices": list(fields.QUANTIZATIONS)},
+            "keep_previous": {"type": "bool", "default": False},
+            "store": {"type": "path"},
             "record": {"type": "path"},
+            "check_upstream": {"type": "bool", "default": False},
             "status_file": {"type": "path"},
         },
         mutually_exclusive=[
-            ("gguf", option) for option in ("registry", "registry_mirror", "digest")
+            ("gguf", "from"),
+            ("gguf", "registry"),
+            ("from", "registry"),
+            ("modelfile", "registry"),
+            ("gguf", "registry_mirror"),
         ],
-        required_by={
-            option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "modelfile", "record")
-        },
+        required_by={option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
         supports_check_mode=True,
     )
     run(module, work, needs_httpx=True)

@@ -30,20 +30,32 @@ def weights_of(shown: Mapping[str, t.Any]) -> str | None:
     return found.group(1) if found else None
 
 
-def wanted(recipe: Recipe) -> dict[str, t.Any]:
-    """What the recipe says of everything that is compared."""
-    return {
-        **_EMPTY,
-        **{name: value for name, value in recipe.fields.items() if name != "license"},
-        "license": "\n".join(recipe.fields.get("license", [])),
-    }
+def wanted(recipe: Recipe, base: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the recipe says of everything that is compared; the base is what /api/show says of it.
+
+    A model takes everything from its base but what it says itself: parameters go one by one, and
+    licences are added to those that are there.
+    """
+    inherited = _said(base, recipe.fields.get("parameters", {})) if recipe.base else _EMPTY
+    said = {name: value for name, value in recipe.fields.items() if name in (*_EMPTY, *_DETECTED)}
+    licenses = [inherited["license"], *said.pop("license", [])]
+    said["parameters"] = {**inherited["parameters"], **said.get("parameters", {})}
+    return {**inherited, **said, "license": "\n".join(filter(None, licenses))}
 
 
-def live(shown: Mapping[str, t.Any], recipe: Recipe) -> dict[str, t.Any]:
+def live(shown: Mapping[str, t.Any], recipe: Recipe, base: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The same of the answer of /api/show; equal values are equal, however they are written."""
+    found = _said(shown, wanted(recipe, base)["parameters"])
+    for name in _DETECTED:
+        if name in recipe.fields:
+            found[name] = _instruction(shown, name)
+    return found
+
+
+def _said(shown: Mapping[str, t.Any], like: Mapping[str, t.Any]) -> dict[str, t.Any]:
     told = parameters.read_shown(str(shown.get("parameters") or ""))
-    found: dict[str, t.Any] = {
-        "parameters": parameters.normalise(told, recipe.fields.get("parameters", {})),
+    return {
+        "parameters": parameters.normalise(told, like),
         "system": shown.get("system") or "",
         "messages": [
             {"role": message.get("role"), "content": message.get("content") or ""}
@@ -52,10 +64,6 @@ def live(shown: Mapping[str, t.Any], recipe: Recipe) -> dict[str, t.Any]:
         "license": shown.get("license") or "",
         "requires": shown.get("requires") or "",
     }
-    for name in _DETECTED:
-        if name in recipe.fields:
-            found[name] = _instruction(shown, name)
-    return found
 
 
 def _instruction(shown: Mapping[str, t.Any], name: str) -> str:

@@ -2,35 +2,44 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Create a model from a GGUF file and a Modelfile: read, decide, apply, read back. Private."""
+"""Create a model from weights or from a base: read, decide, apply, read back. Private."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 import typing as t
-from pathlib import Path
 
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
-from . import compare, plan
+from . import compare, files, model, plan, registry, snapshots
 from .client import Client, Installed
 from .errors import OllamaError
 from .model import HASHING_BYTES_PER_SECOND, Outcome, describe
 from .progress import Progress
+from .recipe import Base, Recipe, Weights
 from .record import Origin, OriginRecord
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from .recipe import Recipe, Weights
+    from .store import Store
 
-_CHUNK = 1 << 20
-_MAGIC = b"GGUF"
 # The first release that writes the file anew on create, so that its hash tells nothing.
 _REWRITES_SINCE = (0, 30)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A model to create, and how that may be done."""
+
+    recipe: Recipe
+    digest: str | None = None
+    keep_previous: bool = False
+    # Where a base that is missing is pulled from.
+    registry_mirror: str | None = None
+    store: Store | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +50,14 @@ class State:
     shown: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     origin: Origin | None = None
     server_version: str = ""
-    blob_here: bool = False
+    recording: bool = False
+    blobs_here: frozenset[str] = frozenset()
+    # Every installed model's digest by the key of its name.
+    installed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # What /api/show says of the base, and how it gets there if it is missing.
+    base_shown: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    base_wanted: plan.Wanted | None = None
+    base_plan: plan.Plan | None = None
 
     @property
     def settled(self) -> Origin | None:
@@ -49,145 +65,181 @@ class State:
         current, origin = self.current, self.origin
         return origin if current and origin and origin.digest == current.digest else None
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the model is not the one that was recorded, so that it may be the only one."""
+        return self.recording and self.current is not None and self.settled is None
+
 
 def ensure(
     client: Client,
-    recipe: Recipe,
+    wanted: Wanted,
     record: OriginRecord | None,
     *,
     check_mode: bool,
     status_file: str | None = None,
 ) -> Outcome:
     """The model as the recipe wants it, or in check mode the exact prediction of it."""
-    if record and not record.has_folder:
-        raise Refused(f"The folder of the record {record.path} does not exist.")
-    recipe = measure(recipe, check_mode=check_mode)
-    state = read(client, recipe, record)
-    planned = decide(recipe, state)
+    model.check_folder(record)
+    wanted = dataclasses.replace(wanted, recipe=measured(wanted.recipe, check_mode=check_mode))
+    wanted, state = read(client, wanted, record)
+    planned = decide(wanted, state)
+    drift = model.drift_of(state.current, state.origin.digest if state.origin else None)
     if planned.changed:
-        check_file(recipe.weights, may_be_missing=check_mode)
+        for weights in wanted.recipe.files:
+            files.check(weights, may_be_missing=check_mode)
+        model.check_disk(planned, wanted.store)
     if planned.changed and check_mode:
-        return Outcome(planned, _foreseen(recipe, state))
+        return Outcome(planned, _foreseen(wanted, state), drift)
     if planned.changed:
-        apply(client, recipe, planned, StatusFile(status_file))
-        state = _read_back(client, recipe, state)
+        apply(client, wanted, state, planned, StatusFile(status_file))
+        state = _read_back(client, wanted, state)
     current = t.cast(Installed, state.current)
     if record and not check_mode and state.settled is None:
-        record.write(recipe.name, _origin(recipe, current, state.server_version))
-    return Outcome(planned, describe(current))
+        record.write(wanted.recipe.name, _origin(wanted.recipe, current, state))
+    return Outcome(planned, describe(current), drift)
 
 
-def measure(recipe: Recipe, *, check_mode: bool) -> Recipe:
-    """The recipe with what must be known of the file; it is read only if nobody told its hash."""
-    weights = recipe.weights
-    path = Path(weights.path)
-    try:
-        size = path.stat().st_size if path.is_file() else None
-        if size is not None and weights.size not in (None, size):
-            raise Refused(f"{path} has {size} bytes, not the {weights.size} of gguf_size.")
-        sha256 = weights.sha256
-        if sha256 is None and size is not None:
-            with path.open("rb") as file:
-                sha256 = _sha256(file)
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
-    if sha256 is None and not (check_mode and weights.size is not None):
-        raise _missing(weights)
-    known = dataclasses.replace(weights, sha256=sha256, size=weights.size if size is None else size)
-    return dataclasses.replace(recipe, weights=known)
+def measured(recipe: Recipe, *, check_mode: bool) -> Recipe:
+    """The recipe with what must be known of its files."""
+    adapters = tuple(files.measure(file, check_mode=check_mode) for file in recipe.adapters)
+    source = recipe.source
+    if isinstance(source, Weights):
+        source = files.measure(source, check_mode=check_mode)
+    return dataclasses.replace(recipe, source=source, adapters=adapters)
 
 
-def _sha256(file: t.BinaryIO) -> str:
-    checksum = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        checksum.update(chunk)
-    return checksum.hexdigest()
-
-
-def check_file(weights: Weights, *, may_be_missing: bool) -> None:
-    """Refuse what is no GGUF file before a gigabyte of it is sent.
-
-    What is downloaded in the same run is not there yet when that is only predicted; then its size
-    must be known.
-    """
-    try:
-        with Path(weights.path).open("rb") as file:
-            start = file.read(len(_MAGIC))
-    except FileNotFoundError as error:
-        if may_be_missing and weights.size is not None:
-            return
-        raise _missing(weights) from error
-    except OSError as error:
-        raise Refused(f"{weights.path} cannot be read: {error.strerror}.") from error
-    if start != _MAGIC:
-        raise Refused(
-            f"{weights.path} is not a GGUF file: it begins with {start!r}. Was a web page or a "
-            "pointer to a large file saved in its place?"
-        )
-
-
-def _missing(weights: Weights) -> Refused:
-    return Refused(
-        f"The GGUF file {weights.path} does not exist on the host. "
-        "edgellm.host.gguf_file downloads it; a path inside a container is not meant."
+def read(client: Client, wanted: Wanted, record: OriginRecord | None) -> tuple[Wanted, State]:
+    """Everything the decision needs, and nothing it does not; the recipe knows its base then."""
+    recipe = wanted.recipe
+    installed = {found.name.key: found for found in client.tags()}
+    state = State(
+        current=installed.get(recipe.name.key),
+        origin=record.read(recipe.name) if record else None,
+        recording=record is not None,
+        installed={key: found.digest for key, found in installed.items()},
     )
-
-
-def read(client: Client, recipe: Recipe, record: OriginRecord | None) -> State:
-    """Everything the decision needs, and nothing it does not."""
-    current = client.find(recipe.name)
-    origin = record.read(recipe.name) if record else None
-    state = State(current=current, origin=origin)
-    if state.settled and state.settled.spec == recipe.spec:
-        return state
+    if recipe.base:
+        wanted, state = _read_base(client, wanted, state)
+        recipe = wanted.recipe
+    if not needs_look(wanted, state):
+        return wanted, state
     state = dataclasses.replace(
         state,
-        shown=client.show(current.name) if current else {},
+        shown=client.show(state.current.name) if state.current else {},
         server_version=client.version(),
     )
+    if recipe.base and state.base_plan is None:
+        state = dataclasses.replace(state, base_shown=client.show(recipe.base.name))
     # Never asked to find out whether the model is there: new servers do not keep what was sent.
-    if recipe.blob and needs_create(recipe, state):
-        state = dataclasses.replace(state, blob_here=client.has_blob(recipe.blob))
-    return state
+    if needs_create(wanted, state):
+        blobs = [file.blob for file in recipe.files if file.blob]
+        here = frozenset(blob for blob in blobs if client.has_blob(blob))
+        state = dataclasses.replace(state, blobs_here=here)
+    return wanted, state
 
 
-def needs_create(recipe: Recipe, state: State) -> bool:
-    """Whether the installed model is another one than the recipe's."""
-    if state.current is None:
+def _read_base(client: Client, wanted: Wanted, state: State) -> tuple[Wanted, State]:
+    base = t.cast(Base, wanted.recipe.base)
+    digest = state.installed.get(base.name.key)
+    if digest is not None:
+        return _based_on(wanted, digest), state
+    if state.settled:
+        # A base that was removed since does not make another model of this one.
+        remembered = _based_on(wanted, state.settled.base_digest)
+        if not needs_look(remembered, state):
+            return remembered, state
+    place = registry.place(base.name, wanted.registry_mirror)
+    pulled = plan.Wanted(base.name, "present", place, bool(wanted.registry_mirror))
+    plan.check(pulled)
+    steps = plan.decide(pulled, model.read(client, pulled, store=wanted.store))
+    missing = dataclasses.replace(state, base_wanted=pulled, base_plan=steps)
+    return _based_on(wanted, steps.after["digest"]), missing
+
+
+def _based_on(wanted: Wanted, digest: str) -> Wanted:
+    recipe = wanted.recipe
+    source = dataclasses.replace(t.cast(Base, recipe.base), digest=digest)
+    return dataclasses.replace(wanted, recipe=dataclasses.replace(recipe, source=source))
+
+
+def needs_look(wanted: Wanted, state: State) -> bool:
+    """Whether the list of models and the record are not enough to know that all is well."""
+    settled = state.settled
+    if settled is None or settled.spec != wanted.recipe.spec:
         return True
+    return wanted.digest is not None and settled.digest != wanted.digest
+
+
+def needs_create(wanted: Wanted, state: State) -> bool:
+    """Whether the installed model is another one than the recipe's."""
+    recipe, current = wanted.recipe, state.current
+    if current is None:
+        return True
+    if wanted.digest is not None:
+        return current.digest != wanted.digest
     if state.origin is not None:
         return state.settled is None or state.settled.spec != recipe.spec
     # Nobody remembers where it came from: what can be seen of it decides.
-    same_weights = _weights(recipe, state) in (None, recipe.weights.sha256)
-    same_rest = compare.live(state.shown, recipe) == compare.wanted(recipe)
-    return not (same_weights and same_rest)
+    if not _same_weights(recipe, state):
+        return True
+    return _live(recipe, state) != compare.wanted(recipe, state.base_shown)
 
 
-def decide(recipe: Recipe, state: State) -> plan.Plan:
-    """The plan for this state."""
+def _same_weights(recipe: Recipe, state: State) -> bool:
+    if recipe.adapters:
+        # A server does not tell enough of an adapter.
+        return False
+    if recipe.weights:
+        return _weights(recipe, state) in (None, recipe.weights.sha256)
+    return compare.weights_of(state.shown) == compare.weights_of(state.base_shown)
+
+
+def decide(wanted: Wanted, state: State) -> plan.Plan:
+    """The plan for this state; Refused when the server cannot make what is expected."""
+    recipe, current = wanted.recipe, state.current
     seen: dict[str, t.Any] = {}
-    if state.current is not None:
-        current = state.current
+    if current is not None:
         seen = {"name": current.name.short, "digest": current.digest, "size": current.size}
-    if not needs_create(recipe, state):
+    if not needs_create(wanted, state):
         return plan.Plan(seen, seen)
-    live = compare.live(state.shown, recipe) if state.current else {}
-    wanted = compare.wanted(recipe)
-    before, after = _weights(recipe, state), recipe.weights.sha256
+    _check_version(recipe, state)
+    _check_digest(wanted, state)
     name = seen.get("name", recipe.name.short)
-    return plan.Plan(
-        {**seen, **compare.told({"gguf_sha256": before, **live})},
-        {"name": name, **compare.told({"gguf_sha256": after, **wanted})},
-        _actions(recipe, state),
-    )
+    after = {"name": name, **compare.told(_sources(recipe) | _wanted(recipe, state))}
+    if wanted.digest is not None:
+        after["digest"] = wanted.digest
+    before = compare.told(_sources_seen(recipe, state) | _live(recipe, state)) if current else {}
+    return plan.Plan({**seen, **before}, after, _actions(wanted, state))
 
 
-def _actions(recipe: Recipe, state: State) -> tuple[plan.Action, ...]:
-    size = recipe.weights.size or 0
-    if state.blob_here:
-        return (plan.Action("create", recipe.name, bytes_reuse=size),)
-    upload = plan.Action("upload", recipe.name, bytes_upload=size)
-    return (upload, plan.Action("create", recipe.name))
+def _wanted(recipe: Recipe, state: State) -> dict[str, t.Any]:
+    return compare.wanted(recipe, state.base_shown)
+
+
+def _live(recipe: Recipe, state: State) -> dict[str, t.Any]:
+    return compare.live(state.shown, recipe, state.base_shown)
+
+
+def _sources(recipe: Recipe) -> dict[str, t.Any]:
+    """Where the model is to come from, for the diff."""
+    told: dict[str, t.Any] = {}
+    if recipe.weights:
+        told["gguf_sha256"] = recipe.weights.sha256
+    elif recipe.base:
+        told["from"] = recipe.base.name.short
+        told["from_digest"] = recipe.base.digest
+    told["adapters"] = [adapter.sha256 for adapter in recipe.adapters]
+    told["quantize"] = recipe.fields.get("quantize")
+    return told
+
+
+def _sources_seen(recipe: Recipe, state: State) -> dict[str, t.Any]:
+    if recipe.weights:
+        return {"gguf_sha256": _weights(recipe, state)}
+    origin = state.settled
+    parent = (state.shown.get("details") or {}).get("parent_model")
+    return {"from": parent, "from_digest": origin.base_digest if origin else None}
 
 
 def _weights(recipe: Recipe, state: State) -> str | None:
@@ -195,79 +247,151 @@ def _weights(recipe: Recipe, state: State) -> str | None:
     if state.settled:
         return state.settled.gguf_sha256
     blob = compare.weights_of(state.shown)
-    if blob == recipe.weights.sha256 or not _rewrites(state.server_version):
-        return blob
-    return None
+    same = recipe.weights is not None and blob == recipe.weights.sha256
+    return blob if same or not _rewrites(state.server_version) else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(number or 0) for number in found.groups()) if found else (0, 0, 0)
 
 
 def _rewrites(version: str) -> bool:
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    found = tuple(map(int, numbers.groups())) if numbers else (0, 0)
+    found = _numbers(version)
     # A server built from source calls itself 0.0.0.
-    return found == (0, 0) or found >= _REWRITES_SINCE
+    return found == (0, 0, 0) or found[:2] >= _REWRITES_SINCE
 
 
-def apply(client: Client, recipe: Recipe, planned: plan.Plan, status_file: StatusFile) -> None:
+def _check_version(recipe: Recipe, state: State) -> None:
+    required, found = recipe.fields.get("requires"), _numbers(state.server_version)
+    if required and found != (0, 0, 0) and _numbers(required) > found:
+        raise Refused(
+            f"{recipe.name.short} requires Ollama {required}, but the server is "
+            f"{state.server_version}. Raise ollama_server_image."
+        )
+
+
+def _check_digest(wanted: Wanted, state: State) -> None:
+    """Refuse a digest that this very server is known not to give to this very recipe."""
+    settled, expected = state.settled, wanted.digest
+    if expected is None or settled is None or settled.spec != wanted.recipe.spec:
+        return
+    if settled.server_version == state.server_version and settled.digest != expected:
+        raise Refused(
+            f"{wanted.recipe.name.short} is expected with the digest {expected}, but this server "
+            f"({state.server_version}) makes {settled.digest} of it. Nothing was changed.",
+            expected=expected,
+            offered=settled.digest,
+        )
+
+
+def _actions(wanted: Wanted, state: State) -> tuple[plan.Action, ...]:
+    recipe, current = wanted.recipe, state.current
+    base = state.base_plan.actions if state.base_plan else ()
+    kept = plan.keep(current, wanted.keep_previous or state.foreign, state.installed)
+    return (*base, *kept, *_uploads(recipe, state), *_creation(wanted, state))
+
+
+def _uploads(recipe: Recipe, state: State) -> list[plan.Action]:
+    return [
+        plan.Action("upload", recipe.name, digest=file.sha256, bytes_upload=file.size or 0,
+                    bytes_disk=file.size or 0)
+        for file in recipe.files
+        if file.blob not in state.blobs_here
+    ]  # fmt: skip
+
+
+def _creation(wanted: Wanted, state: State) -> list[plan.Action]:
+    recipe = wanted.recipe
+    here = sum(file.size or 0 for file in recipe.files if file.blob in state.blobs_here)
+    size = (recipe.weights.size or 0) if recipe.weights else 0
+    disk = size if _rewrites(state.server_version) else 0
+    if wanted.digest is None:
+        return [plan.Action("create", recipe.name, bytes_reuse=here, bytes_disk=disk)]
+    # Under another name first: whether it gets the digest is known only afterwards.
+    aside = snapshots.staged(recipe.name, wanted.digest)
+    return [
+        plan.Action("create", aside, digest=wanted.digest, bytes_reuse=here, bytes_disk=disk),
+        plan.Action("copy", recipe.name, source=aside, digest=wanted.digest),
+        plan.Action("delete", aside),
+    ]
+
+
+def apply(
+    client: Client, wanted: Wanted, state: State, planned: plan.Plan, status_file: StatusFile
+) -> None:
     """Carry out the actions; the name changes only with the last line of create."""
-    size = recipe.weights.size or 0
-    progress = Progress(planned.bytes_upload)
-    for action in planned.actions:
+    recipe = wanted.recipe
+    steps = planned.actions
+    if state.base_plan and state.base_wanted:
+        model.apply(client, state.base_wanted, state.base_plan, status_file)
+        steps = steps[len(state.base_plan.actions) :]
+    progress = Progress(planned.total("bytes_upload"))
+
+    def tell() -> None:
+        status_file.update(recipe.name.short, progress)
+
+    for action in steps:
         if action.action == "upload":
-            chunks = _watched(recipe, progress, status_file)
-            client.upload(t.cast(str, recipe.blob), chunks, size)
+            file = next(each for each in recipe.files if each.sha256 == action.digest)
+            content = files.pieces(file, progress, tell)
+            client.upload(t.cast(str, file.blob), content, file.size or 0)
         elif action.action == "create":
             # Newer servers write the file anew, and hash what they wrote.
-            patience = size / HASHING_BYTES_PER_SECOND
-            for _line in client.create(recipe.body(), patience=patience):
-                status_file.update(recipe.name.short, progress)
+            patience = sum(file.size or 0 for file in recipe.files) / HASHING_BYTES_PER_SECOND
+            for _line in client.create(recipe.body(action.name), patience=patience):
+                tell()
+            _check_created(client, action)
+        else:
+            model.step(client, action)
 
 
-def _watched(recipe: Recipe, progress: Progress, status_file: StatusFile) -> Iterator[bytes]:
-    """The file, piece by piece, while the status file tells how much of it went."""
-    weights = recipe.weights
-    done = 0
-    try:
-        with Path(weights.path).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                progress.feed({"digest": recipe.blob, "total": weights.size, "completed": done})
-                status_file.update(recipe.name.short, progress)
-                done += len(chunk)
-                if done > (weights.size or 0):
-                    break
-                yield chunk
-    except OSError as error:
-        raise OllamaError(f"{weights.path} cannot be read: {error.strerror}.") from error
-    if done != weights.size:
-        raise OllamaError(f"{weights.path} changed while it was uploaded. Run it again.")
-    progress.feed({"digest": recipe.blob, "total": weights.size, "completed": done})
+def _check_created(client: Client, action: plan.Action) -> None:
+    if action.digest is None:
+        return
+    found = client.find(action.name)
+    if found is None or found.digest != action.digest:
+        if found is not None:
+            client.delete(found.name)
+        raise OllamaError(
+            f"The model was expected with the digest {action.digest}, but this server made "
+            f"{found.digest if found else None} of it; what was there before is still there. "
+            "Another version of Ollama gives other digests to what it creates."
+        )
 
 
-def _read_back(client: Client, recipe: Recipe, before: State) -> State:
+def _read_back(client: Client, wanted: Wanted, before: State) -> State:
+    recipe = wanted.recipe
     current = client.find(recipe.name)
     shown = client.show(current.name) if current else {}
-    wanted = compare.wanted(recipe)
-    live = compare.live(shown, recipe)
-    wrong = sorted(key for key, value in wanted.items() if live.get(key) != value)
+    base_shown = client.show(recipe.base.name) if recipe.base else {}
+    after = dataclasses.replace(
+        before, current=current, shown=shown, base_shown=base_shown, origin=None
+    )
+    expected, live = _wanted(recipe, after), _live(recipe, after)
+    wrong = sorted(key for key, value in expected.items() if live.get(key) != value)
     if current is None or wrong:
         raise OllamaError(
             f"{recipe.name.short} was created, but {client.url} shows something else now: "
             f"{', '.join(wrong) or 'no such model'}. "
             "Does somebody else change the models of this server?",
-            diff={"before": wanted, "after": live},
+            diff={"before": expected, "after": live},
         )
-    return State(current=current, shown=shown, server_version=before.server_version)
+    return after
 
 
-def _foreseen(recipe: Recipe, state: State) -> dict[str, t.Any]:
-    name = state.current.name if state.current else recipe.name
+def _foreseen(wanted: Wanted, state: State) -> dict[str, t.Any]:
+    name = state.current.name if state.current else wanted.recipe.name
     # Which digest a server gives to what it creates is its own affair.
-    return {"name": name.short, "full_name": name.full, "digest": None, "size": None}
+    return {"name": name.short, "full_name": name.full, "digest": wanted.digest, "size": None}
 
 
-def _origin(recipe: Recipe, current: Installed, version: str) -> Origin:
+def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
     return Origin(
         spec=recipe.spec,
         digest=current.digest,
-        gguf_sha256=recipe.weights.sha256 or "",
-        server_version=version,
+        gguf_sha256=(recipe.weights.sha256 or "") if recipe.weights else "",
+        base_digest=(recipe.base.digest or "") if recipe.base else "",
+        server_version=state.server_version,
+        way="api",
     )

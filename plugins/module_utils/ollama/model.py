@@ -9,10 +9,19 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
+
 from . import plan, registry
 from .client import Client, Installed
-from .errors import OllamaError, Silent
+from .errors import OllamaError, RegistryError, Silent
 from .progress import Progress, StatusFile
+from .record import Origin, OriginRecord
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .manifest import Manifest
+    from .store import Store
 
 # Slower than any disk worth the name: how fast a server hashes what it fetched, in silence.
 HASHING_BYTES_PER_SECOND = 50_000_000
@@ -22,42 +31,154 @@ HASHING_BYTES_PER_SECOND = 50_000_000
 class Outcome:
     plan: plan.Plan
     model: dict[str, t.Any] | None
+    drift: dict[str, t.Any] | None = None
+    upstream: dict[str, t.Any] | None = None
+    # Which way the weights went into the store, and why not the other one.
+    way: str | None = None
+    way_reason: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def ensure(
-    client: Client, wanted: plan.Wanted, *, check_mode: bool, status_file: str | None = None
+    client: Client,
+    wanted: plan.Wanted,
+    record: OriginRecord | None = None,
+    *,
+    check_mode: bool,
+    check_upstream: bool = False,
+    store: Store | None = None,
+    status_file: str | None = None,
 ) -> Outcome:
     """The model as wanted, or in check mode the exact prediction of it."""
     plan.check(wanted)
-    state = read(client, wanted)
+    check_folder(record)
+    state = read(client, wanted, record, store)
     planned = plan.decide(wanted, state)
-    if not planned.changed:
-        return Outcome(planned, describe(state.current) if state.current else None)
-    if check_mode:
-        foreseen = {**planned.after, "full_name": wanted.name.full}
-        return Outcome(planned, foreseen if planned.after else None)
-    apply(client, wanted, planned, StatusFile(status_file))
-    found = client.find(wanted.name)
-    _confirm(wanted, planned, found)
-    return Outcome(planned, describe(found) if found else None)
+    check_disk(planned, store)
+    outcome = _outcome(wanted, state, planned)
+    if check_upstream and state.current and wanted.state != "absent":
+        outcome = dataclasses.replace(outcome, upstream=_upstream(client, wanted, state))
+    if planned.changed and not check_mode:
+        apply(client, wanted, planned, StatusFile(status_file))
+        found = client.find(wanted.name)
+        _confirm(wanted, planned, found)
+        outcome = dataclasses.replace(outcome, model=describe(found) if found else None)
+        state = dataclasses.replace(state, current=found)
+    if record and not check_mode:
+        _remember(record, wanted, state, changed=planned.changed)
+    return outcome
 
 
-def read(client: Client, wanted: plan.Wanted) -> plan.State:
+def _outcome(wanted: plan.Wanted, state: plan.State, planned: plan.Plan) -> Outcome:
+    if planned.changed:
+        foreseen = {**planned.after, "full_name": wanted.name.full} if planned.after else None
+        return Outcome(planned, foreseen, drift_of(state.current, state.recorded))
+    model = describe(state.current) if state.current else None
+    drift = drift_of(state.current, state.recorded)
+    # A digest that is asked for by name is what it should be, whoever brought it.
+    if drift is None or wanted.digest is not None:
+        return Outcome(planned, model)
+    warning = (
+        f"{wanted.name.short} was changed by somebody else: it has the digest {drift['present']}, "
+        f"and had {drift['recorded']}. It is left as it is. To have the old one again, give that "
+        "digest; to agree, remove the record."
+    )
+    return Outcome(planned, model, drift, warnings=(warning,))
+
+
+def drift_of(current: Installed | None, recorded: str | None) -> dict[str, t.Any] | None:
+    """What somebody else made of the model, or None if nobody did."""
+    if current is None or recorded is None or current.digest == recorded:
+        return None
+    return {"recorded": recorded, "present": current.digest}
+
+
+def check_folder(record: OriginRecord | None) -> None:
+    if record and not record.has_folder:
+        raise Refused(f"The folder of the record {record.path} does not exist.")
+
+
+def check_disk(planned: plan.Plan, store: Store | None) -> None:
+    """Refuse what the disk of the store has no room for, before the first byte."""
+    needed = planned.total("bytes_disk")
+    if store is None or not needed:
+        return
+    free = store.free_bytes()
+    if needed > free:
+        raise Refused(
+            f"The disk of {store.root} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are "
+            "needed. Free space, or remove a model first (ollama_model_prune shows what can go)."
+        )
+
+
+def _upstream(client: Client, wanted: plan.Wanted, state: plan.State) -> dict[str, t.Any]:
+    """What the registry offers now beside what is installed; a silent registry is no failure."""
+    offer, trouble = state.offer, None
+    if offer is None:
+        try:
+            offer = _offer(client, wanted)
+        except RegistryError as error:
+            trouble = str(error)
+    digest = offer.digest if offer else None
+    present = state.current.digest if state.current else None
+    return {"digest": digest, "differs": bool(digest) and digest != present, "error": trouble}
+
+
+def _offer(client: Client, wanted: plan.Wanted) -> Manifest:
+    return registry.fetch(wanted.source, version=client.version(), timeout=client.timeout)
+
+
+def _remember(
+    record: OriginRecord, wanted: plan.Wanted, state: plan.State, *, changed: bool
+) -> None:
+    """Keep what the model is now, unless somebody else made it so and nobody agreed."""
+    current = state.current
+    if current is None:
+        record.forget()
+        return
+    agreed = changed or state.recorded is None or wanted.digest == current.digest
+    if agreed and current.digest != state.recorded:
+        record.write(wanted.name, Origin(f"registry {wanted.source.name.key}", current.digest))
+
+
+def read(
+    client: Client,
+    wanted: plan.Wanted,
+    record: OriginRecord | None = None,
+    store: Store | None = None,
+) -> plan.State:
     """Everything the decision needs, and nothing it does not: the registry only if it matters."""
+    origin = record.read(wanted.name) if record else None
     installed = {model.name.key: model for model in client.tags()}
     current = installed.get(wanted.name.key)
+    state = plan.State(
+        current=current,
+        installed={key: model.digest for key, model in installed.items()},
+        recording=record is not None,
+        recorded=origin.digest if origin else None,
+    )
     if not plan.needs_offer(wanted, current):
         loaded = wanted.state == "absent" and current is not None and _is_loaded(client, current)
-        return plan.State(current=current, loaded=loaded)
-    offer = registry.fetch(wanted.source, version=client.version(), timeout=client.timeout)
-    unneeded = current is not None and current.digest == offer.digest
-    here = () if unneeded else (digest for digest in offer.blobs if client.has_blob(digest))
-    return plan.State(
-        current=current,
+        return dataclasses.replace(state, loaded=loaded)
+    offer = _offer(client, wanted)
+    needed = {} if current is not None and current.digest == offer.digest else offer.blobs
+    return dataclasses.replace(
+        state,
         at_source=installed.get(wanted.source.name.key),
         offer=offer,
-        blobs_here=frozenset(here),
+        bytes_here=_bytes_here(client, needed, store),
     )
+
+
+def _bytes_here(client: Client, blobs: Mapping[str, int], store: Store | None) -> dict[str, int]:
+    """How much of each blob the server has; of half a blob only the store can tell."""
+    here: dict[str, int] = {}
+    for digest, size in blobs.items():
+        if client.has_blob(digest):
+            here[digest] = size
+        elif store is not None:
+            here[digest] = min(size, store.partial_bytes(digest))
+    return here
 
 
 def apply(client: Client, wanted: plan.Wanted, planned: plan.Plan, status_file: StatusFile) -> None:
@@ -65,12 +186,18 @@ def apply(client: Client, wanted: plan.Wanted, planned: plan.Plan, status_file: 
     for action in planned.actions:
         if action.action == "pull":
             _pull(client, wanted, action, status_file)
-        elif action.action == "copy" and action.source:
-            client.copy(action.source, action.name)
-        elif action.action == "unload":
-            client.unload(action.name)
-        elif action.action == "delete":
-            client.delete(action.name)
+        else:
+            step(client, action)
+
+
+def step(client: Client, action: plan.Action) -> None:
+    """Carry out one of the actions that take no time."""
+    if action.action in ("copy", "snapshot") and action.source:
+        client.copy(action.source, action.name)
+    elif action.action == "unload":
+        client.unload(action.name)
+    elif action.action == "delete":
+        client.delete(action.name)
 
 
 def _pull(

@@ -249,7 +249,7 @@ class _Request:
             role, _colon, content = args.partition(": ")
             self._said.setdefault("messages", []).append({"role": role, "content": content})
         elif name == "requires":
-            self._said["requires"] = _version(args)
+            self._said["requires"] = version(args)
         elif name not in parameters.DEPRECATED:
             self._parameter(name, parameters.convert(name, args))
 
@@ -288,11 +288,12 @@ def _is_or_holds(folder: str, inner: str) -> bool:
     return above or inner == folder or inner.startswith(folder + "/")
 
 
-def _version(text: str) -> str:
-    version = text if text.startswith("v") else f"v{text}"
-    if not _SEMVER.fullmatch(version):
+def version(text: str) -> str:
+    """A version as REQUIRES takes it, without the v it may begin with; else InvalidModelfile."""
+    written = text if text.startswith("v") else f"v{text}"
+    if not _SEMVER.fullmatch(written):
         raise InvalidModelfile("requires must be a valid semver (e.g. 0.14.0)")
-    return version.removeprefix("v")
+    return written.removeprefix("v")
 
 
 # --- and back ------------------------------------------------------------------------------------

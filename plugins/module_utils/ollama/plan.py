@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 
+from . import snapshots
 from .client import Installed
 from .manifest import Manifest
 from .names import Name, is_reserved
@@ -28,6 +29,7 @@ class Wanted:
     source: Place
     mirrored: bool = False
     digest: str | None = None
+    keep_previous: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,21 +39,42 @@ class State:
     current: Installed | None = None
     at_source: Installed | None = None
     offer: Manifest | None = None
-    blobs_here: frozenset[str] = frozenset()
+    # Of the blobs of the offer, how many bytes the server has already.
+    bytes_here: Mapping[str, int] = dataclasses.field(default_factory=dict)
     loaded: bool = False
+    # Every installed model's digest by the key of its name.
+    installed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # Whether a record is kept, and the digest that it remembers.
+    recording: bool = False
+    recorded: str | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the model is not the one that was recorded, so that it may be the only one."""
+        current = self.current
+        return self.recording and current is not None and current.digest != self.recorded
+
+
+COUNTED = ("bytes_fetch", "bytes_reuse", "bytes_upload", "bytes_disk")
 
 
 @dataclasses.dataclass(frozen=True)
 class Action:
     """One step; the digest is what the name must have afterwards."""
 
-    action: t.Literal["pull", "copy", "unload", "delete", "upload", "create"]
+    action: t.Literal["snapshot", "pull", "copy", "unload", "delete", "upload", "link", "create"]
     name: Name
     source: Name | None = None
     digest: str | None = None
     bytes_fetch: int = 0
     bytes_reuse: int = 0
     bytes_upload: int = 0
+    # What the step needs on the disk of the store, at its peak.
+    bytes_disk: int = 0
+
+    def to_result(self) -> dict[str, t.Any]:
+        counts = {name: getattr(self, name) for name in COUNTED}
+        return {"action": self.action, "name": self.name.short, **counts}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,17 +87,15 @@ class Plan:
     def changed(self) -> bool:
         return bool(self.actions)
 
-    @property
-    def bytes_fetch(self) -> int:
-        return sum(action.bytes_fetch for action in self.actions)
+    def total(self, counted: str) -> int:
+        """The sum over all steps of one of COUNTED."""
+        return sum(getattr(action, counted) for action in self.actions)
 
     @property
-    def bytes_reuse(self) -> int:
-        return sum(action.bytes_reuse for action in self.actions)
-
-    @property
-    def bytes_upload(self) -> int:
-        return sum(action.bytes_upload for action in self.actions)
+    def snapshot(self) -> str | None:
+        """The name under which the version that goes is kept."""
+        kept = (action.name.short for action in self.actions if action.action == "snapshot")
+        return next(kept, None)
 
     @property
     def diff(self) -> dict[str, t.Any]:
@@ -82,22 +103,8 @@ class Plan:
 
     def to_result(self) -> dict[str, t.Any]:
         """What the module tells about the plan."""
-        actions = [
-            {
-                "action": action.action,
-                "name": action.name.short,
-                "bytes_fetch": action.bytes_fetch,
-                "bytes_reuse": action.bytes_reuse,
-                "bytes_upload": action.bytes_upload,
-            }
-            for action in self.actions
-        ]
-        return {
-            "actions": actions,
-            "bytes_fetch": self.bytes_fetch,
-            "bytes_reuse": self.bytes_reuse,
-            "bytes_upload": self.bytes_upload,
-        }
+        actions = [action.to_result() for action in self.actions]
+        return {"actions": actions, **{name: self.total(name) for name in COUNTED}}
 
 
 def check(wanted: Wanted) -> None:
@@ -139,11 +146,11 @@ def decide(wanted: Wanted, state: State) -> Plan:
 
 def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
     name, pulled = wanted.name, wanted.source.name
-    here = sum(size for digest, size in offer.blobs.items() if digest in state.blobs_here)
-    total = sum(offer.blobs.values())
-    actions = [
-        Action("pull", pulled, digest=offer.digest, bytes_fetch=total - here, bytes_reuse=here)
-    ]
+    here = sum(state.bytes_here.get(digest, 0) for digest in offer.blobs)
+    missing = sum(offer.blobs.values()) - here
+    pull = Action("pull", pulled, digest=offer.digest, bytes_fetch=missing, bytes_reuse=here,
+                  bytes_disk=missing)  # fmt: skip
+    actions = [*keep(state.current, wanted.keep_previous or state.foreign, state.installed), pull]
     if pulled.key != name.key:
         actions.append(Action("copy", name, source=pulled, digest=offer.digest))
         # A mirror's name is a vehicle and goes; another registry's may be somebody's model.
@@ -151,6 +158,18 @@ def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
             actions.append(Action("delete", pulled))
     after = {"name": _spelling(name, state), "digest": offer.digest, "size": offer.size}
     return Plan(_seen(state.current), after, tuple(actions))
+
+
+def keep(
+    current: Installed | None, wanted: bool, installed: Mapping[str, str]
+) -> tuple[Action, ...]:
+    """The step that keeps the version that goes, unless it is kept already."""
+    if current is None or not wanted:
+        return ()
+    name = snapshots.previous(current.name, current.digest)
+    if installed.get(name.key) == current.digest:
+        return ()
+    return (Action("snapshot", name, source=current.name, digest=current.digest),)
 
 
 def _remove(state: State) -> Plan:

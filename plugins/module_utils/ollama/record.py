@@ -59,27 +59,32 @@ class Record(_File):
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a model was created from, and the digest that it had then."""
+    """What a model was made from, and the digest that it had then."""
 
     spec: str
     digest: str
-    gguf_sha256: str
-    server_version: str
+    gguf_sha256: str = ""
+    base_digest: str = ""
+    server_version: str = ""
+    # How the weights got into the store: by link, or through the API.
+    way: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class OriginRecord(_File):
-    """The file that remembers where a created model came from."""
+    """The file that remembers where a model came from."""
 
     def read(self, name: Name) -> Origin | None:
         """The origin of this model, if the file is about it and whole."""
         record = self._read()
-        fields = [field.name for field in dataclasses.fields(Origin)]
-        if record.get("name") != name.key or not all(
-            isinstance(record.get(field), str) for field in fields
-        ):
-            return None
-        return Origin(**{field: record[field] for field in fields})
+        known = {field.name for field in dataclasses.fields(Origin)}
+        said = {key: value for key, value in record.items() if key in known}
+        whole = {"spec", "digest"} <= set(said) and all(isinstance(v, str) for v in said.values())
+        return Origin(**said) if whole and record.get("name") == name.key else None
+
+    def forget(self) -> None:
+        """Remove the file; one that is not there stays so."""
+        Path(self.path).unlink(missing_ok=True)
 
     def write(self, name: Name, origin: Origin) -> None:
         write_json(self.path, {"name": name.key, **dataclasses.asdict(origin)})

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -38,3 +40,22 @@ class Store:
     def manifest(self, name: Name) -> Path:
         """Where the manifest of a model lies, or would lie."""
         return self.manifests / name.host / name.namespace / name.model / name.tag
+
+    def free_bytes(self) -> int:
+        """What the file system of the store has left for everybody but its reserve."""
+        found = os.statvfs(self.root)
+        return found.f_bavail * found.f_frsize
+
+    def partial_bytes(self, digest: str) -> int:
+        """How much of a blob an interrupted pull has left, as its journals tell."""
+        stem = f"{self.blob(digest).name}-partial-"
+        return sum(_completed(path) for path in self.blobs.glob(f"{stem}*"))
+
+
+def _completed(path: Path) -> int:
+    try:
+        part = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return 0
+    done = part.get("Completed") if isinstance(part, dict) else None
+    return done if isinstance(done, int) and done > 0 else 0

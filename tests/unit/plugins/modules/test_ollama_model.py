@@ -446,12 +446,14 @@ def test_model_is_created_from_a_file_and_its_modelfile(created, ollama, weights
     assert result["plan"] == {
         "actions": [
             {"action": name, "name": "tiny:latest", "bytes_fetch": 0, "bytes_reuse": 0,
-             "bytes_upload": upload}
+             "bytes_upload": upload, "bytes_disk": size}
             for name, upload in (("upload", size), ("create", 0))
         ],
         "bytes_fetch": 0,
         "bytes_reuse": 0,
         "bytes_upload": size,
+        # A server from 0.30 on writes the file anew.
+        "bytes_disk": 2 * size,
     }  # fmt: skip
     blob = f"sha256:{sha256_of(weights)}"
     assert sent(traffic) == [f"POST /api/blobs/{blob}", "POST /api/create"]
@@ -519,13 +521,17 @@ def test_changed_file_is_noticed(created, weights):
 
 
 @pytest.mark.parametrize("keep_record", [True, False])
-def test_model_changed_by_hand_is_put_back(created, ollama, tmp_path, keep_record):
+def test_model_changed_by_hand_is_kept_aside_and_put_back(created, ollama, tmp_path, keep_record):
     digest = created()["model"]["digest"]
-    edit(ollama, parameters={"temperature": 0.1}, system="be rude")
+    edited = edit(ollama, parameters={"temperature": 0.1}, system="be rude")
     if not keep_record:
         (tmp_path / "record.json").unlink()
     result = created()
-    assert actions(result) == ["create"]
+    assert actions(result) == ["snapshot", "create"]
+    assert result["snapshot"] == f"tiny:latest-prev-{edited[:12]}"
+    assert ollama.tags()[result["snapshot"]] == edited
+    told = {"recorded": digest, "present": edited}
+    assert result["drift"] == (told if keep_record else None)
     assert result["diff"]["before"]["system"] == "be rude"
     assert result["diff"]["before"]["parameters"]["temperature"] == 0.1
     assert "system" not in result["diff"]["after"]
@@ -679,8 +685,7 @@ def test_created_model_is_removed_like_any_other(created, ollama):
         ({"record": "/nowhere/record.json"}, "folder of the record"),
         ({"registry": "x"}, "mutually exclusive"),
         ({"registry_mirror": "http://x"}, "mutually exclusive"),
-        ({"digest": "0" * 64}, "mutually exclusive"),
-        ({"gguf": None}, "required"),
+        ({"gguf": None}, "line 1: FROM /models/tiny/tiny.gguf is a file. Give its path"),
     ],
 )
 def test_what_cannot_be_created_is_refused_before_anything_is_sent(

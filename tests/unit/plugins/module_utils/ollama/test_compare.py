@@ -48,7 +48,7 @@ def made(text=TEXT):
 
 
 def same(shown, text=TEXT):
-    return compare.live(shown, made(text)) == compare.wanted(made(text))
+    return compare.live(shown, made(text), {}) == compare.wanted(made(text), {})
 
 
 def test_model_as_created_is_the_same():

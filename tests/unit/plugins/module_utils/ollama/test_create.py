@@ -11,6 +11,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     create,
     errors,
+    files,
     names,
     recipe,
 )
@@ -29,6 +30,7 @@ RECIPE = recipe.make(
     recipe.Weights("/srv/tiny.gguf", SHA, 1000),
     "FROM tiny.gguf\nPARAMETER temperature 0.7\n",
 )
+WANTED = create.Wanted(RECIPE)
 CURRENT = Installed(NAME, LIVE, 1010)
 HAND_EDITED = Installed(NAME, EDITED, 1010)
 
@@ -41,7 +43,7 @@ def shown(sha=SHA, temperature="0.7"):
 
 
 def origin(spec=RECIPE.spec, digest=LIVE, sha=SHA, version="0.24.0"):
-    return Origin(spec, digest, sha, version)
+    return Origin(spec, digest, gguf_sha256=sha, server_version=version)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +70,8 @@ def origin(spec=RECIPE.spec, digest=LIVE, sha=SHA, version="0.24.0"):
     ],
 )
 def test_model_is_created_only_when_it_is_another(state, expected):
-    assert create.needs_create(RECIPE, state) is expected
-    assert create.decide(RECIPE, state).changed is expected
+    assert create.needs_create(WANTED, state) is expected
+    assert create.decide(WANTED, state).changed is expected
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,14 @@ def test_model_is_created_only_when_it_is_another(state, expected):
     [(False, [("upload", 1000, 0), ("create", 0, 0)]), (True, [("create", 0, 1000)])],
 )
 def test_only_what_the_server_lacks_is_uploaded(here, actions):
-    planned = create.decide(RECIPE, State(blob_here=here))
+    planned = create.decide(WANTED, State(blobs_here=frozenset({f"sha256:{SHA}"} if here else ())))
     steps = planned.to_result()["actions"]
     assert [(s["action"], s["bytes_upload"], s["bytes_reuse"]) for s in steps] == actions
-    assert planned.bytes_fetch == 0
+    assert planned.total("bytes_fetch") == 0
 
 
 def test_diff_tells_the_parameters_that_differ():
-    planned = create.decide(RECIPE, State(HAND_EDITED, shown(temperature="0.1"), origin(), "0.24"))
+    planned = create.decide(WANTED, State(HAND_EDITED, shown(temperature="0.1"), origin(), "0.24"))
     assert planned.diff == {
         "before": {
             "name": "tiny:latest",
@@ -103,9 +105,9 @@ def test_diff_tells_the_parameters_that_differ():
 
 def test_diff_tells_the_weights_by_the_record_where_the_server_rewrote_them():
     state = State(CURRENT, shown("c" * 64), origin(spec="other", sha=OTHER), "0.33.0")
-    assert create.decide(RECIPE, state).before["gguf_sha256"] == OTHER
+    assert create.decide(WANTED, state).before["gguf_sha256"] == OTHER
     unknown = dataclasses.replace(state, current=HAND_EDITED)
-    assert "gguf_sha256" not in create.decide(RECIPE, unknown).before
+    assert "gguf_sha256" not in create.decide(WANTED, unknown).before
 
 
 # --- a server that does it wrong -----------------------------------------------------------------
@@ -148,7 +150,7 @@ def creating(served, tmp_path):
             Route("/api/show", showing, methods=["POST"]),
         ]
         with Client(served(Starlette(routes=routes)), timeout=5) as client:
-            return create.ensure(client, wanted, None, check_mode=False)
+            return create.ensure(client, create.Wanted(wanted), None, check_mode=False)
 
     return run
 
@@ -185,13 +187,12 @@ def test_success_that_is_not_seen_afterwards_is_a_failure(creating):
 
 @pytest.mark.parametrize("size", [5, 99])
 def test_file_that_changes_under_way_is_a_failure(creating, monkeypatch, size):
-    measure = create.measure
+    measure = files.measure
 
-    def lie(wanted, **options):
-        known = measure(wanted, **options)
-        return dataclasses.replace(known, weights=dataclasses.replace(known.weights, size=size))
+    def lie(weights, **options):
+        return dataclasses.replace(measure(weights, **options), size=size)
 
-    monkeypatch.setattr(create, "measure", lie)
+    monkeypatch.setattr(files, "measure", lie)
     with pytest.raises(errors.OllamaError, match="changed while it was uploaded"):
         creating(SUCCESS)
 
@@ -199,6 +200,5 @@ def test_file_that_changes_under_way_is_a_failure(creating, monkeypatch, size):
 def test_size_that_is_not_the_files_is_refused(tmp_path):
     path = tmp_path / "x.gguf"
     path.write_bytes(b"GGUF")
-    wanted = dataclasses.replace(RECIPE, weights=recipe.Weights(str(path), SHA, 5))
     with pytest.raises(Refused, match="has 4 bytes, not the 5 of gguf_size"):
-        create.measure(wanted, check_mode=False)
+        files.measure(recipe.Weights(str(path), SHA, 5), check_mode=False)

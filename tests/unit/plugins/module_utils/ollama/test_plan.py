@@ -74,8 +74,9 @@ def test_steps_follow_from_wanted_and_present(state, current, offer, digest, exp
     [((), 1010, 0), ((SMALL,), 1000, 10), ((BIG,), 10, 1000), ((BIG, SMALL), 0, 1010)],
 )
 def test_bytes_are_exact(here, fetch, reuse):
-    planned = plan.decide(wanted(), plan.State(offer=OFFER, blobs_here=frozenset(here)))
-    assert (planned.bytes_fetch, planned.bytes_reuse) == (fetch, reuse)
+    state = plan.State(offer=OFFER, bytes_here={blob: OFFER.blobs[blob] for blob in here})
+    planned = plan.decide(wanted(), state)
+    assert (planned.total("bytes_fetch"), planned.total("bytes_reuse")) == (fetch, reuse)
     assert planned.to_result() == {
         "actions": [
             {
@@ -84,11 +85,13 @@ def test_bytes_are_exact(here, fetch, reuse):
                 "bytes_fetch": fetch,
                 "bytes_reuse": reuse,
                 "bytes_upload": 0,
+                "bytes_disk": fetch,
             }
         ],
         "bytes_fetch": fetch,
         "bytes_reuse": reuse,
         "bytes_upload": 0,
+        "bytes_disk": fetch,
     }
 
 

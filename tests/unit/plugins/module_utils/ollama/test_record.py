@@ -48,7 +48,7 @@ def test_missing_record_is_none(tmp_path):
 # --- where a model came from ---------------------------------------------------------------------
 
 NAME = names.parse("x")
-ORIGIN = Origin("s", "d", "g", "0.24.0")
+ORIGIN = Origin("s", "d", "g", "b", "0.24.0", "api")
 
 
 def test_origin_is_found_again(tmp_path):
@@ -70,11 +70,29 @@ def test_damaged_origin_is_none(tmp_path, content):
     assert OriginRecord(str(tmp_path / "x.json")).read(NAME) is None
 
 
-@pytest.mark.parametrize("field", ["name", "spec", "digest", "gguf_sha256", "server_version"])
+@pytest.mark.parametrize("field", ["name", "spec", "digest"])
 def test_origin_with_a_hole_is_none(tmp_path, field):
     record = OriginRecord(str(tmp_path / "x.json"))
     record.write(NAME, ORIGIN)
     content = json.loads((tmp_path / "x.json").read_bytes())
+    content[field] = None
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    assert record.read(NAME) is None
     del content[field]
     (tmp_path / "x.json").write_text(json.dumps(content))
+    assert record.read(NAME) is None
+
+
+def test_origin_of_an_older_version_of_the_file_is_read(tmp_path):
+    old = {"name": NAME.key, "spec": "s", "digest": "d", "gguf_sha256": "g", "server_version": "1"}
+    (tmp_path / "x.json").write_text(json.dumps(old))
+    found = OriginRecord(str(tmp_path / "x.json")).read(NAME)
+    assert found == Origin("s", "d", gguf_sha256="g", server_version="1")
+
+
+def test_forgotten_origin_is_none(tmp_path):
+    record = OriginRecord(str(tmp_path / "x.json"))
+    record.write(NAME, ORIGIN)
+    record.forget()
+    record.forget()
     assert record.read(NAME) is None
