@@ -237,10 +237,9 @@ def _check_rest(read: modelfile.Modelfile, adapters: Sequence[Weights]) -> None:
                 line=command.line,
             )
         if command.name == "adapter" and posixpath.basename(command.args) not in known:
-            given = ", ".join(known.values()) or "nothing"
             raise InvalidModelfile(
-                f"ADAPTER {command.args} names a file that is not in adapters (there is {given}); "
-                "give its path on the host there, or take the line out",
+                "ADAPTER names a second file, which is not one of the option adapters; give its "
+                "path on the host there, or take the line out",
                 line=command.line,
             )
     # What is wrong with the values, too.

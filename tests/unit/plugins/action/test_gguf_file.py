@@ -38,15 +38,22 @@ def play(play_task, server, dest):
     return play
 
 
+def resume_later(server) -> None:
+    """Long after the silence began, however long it took a busy machine to get there."""
+    server.paused.wait(60)
+    time.sleep(9)
+    server.resumed.set()
+
+
 def test_large_file_shows_progress_and_returns_the_modules_own_result(
     play, server, dest, left_behind, run_module, tmp_path
 ):
     # Slow enough for some lines: it is silent for a while in the middle.
     server.pause_when(12_000_000)
-    later = threading.Timer(9, server.resumed.set)
-    later.start()
+    waiting = threading.Thread(target=resume_later, args=(server,))
+    waiting.start()
     result, shown = play()
-    later.cancel()
+    waiting.join()
     assert dest.read_bytes() == LARGE
     assert result["changed"] is True
     assert "box: x.gguf  " in shown

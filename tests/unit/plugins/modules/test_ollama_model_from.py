@@ -260,7 +260,7 @@ def test_server_that_is_too_old_is_refused_before_anything(made, traffic):
         ({"gguf": "/x.gguf"}, "mutually exclusive"),
         ({"registry": "x"}, "mutually exclusive"),
         ({"adapters": ["/nowhere/a.gguf"]}, "/nowhere/a.gguf does not exist on the host"),
-        ({"modelfile": TEXT + "ADAPTER a.gguf\n"}, "ADAPTER a.gguf names a file that is not in"),
+        ({"modelfile": TEXT + "ADAPTER a.gguf\n"}, "line 4: ADAPTER names a second file"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_anything_is_sent(made, traffic, params, complaint):

@@ -70,7 +70,7 @@ def test_another_model_has_another_spec(other):
         ("\nFROM llama3.2\n", "line 2: FROM llama3.2 names another file"),
         ("PARAMETER top_k 1\n", f"of tiny:latest: it has no FROM line; write 'FROM {PATH}'"),
         ("FROM tiny.gguf\nFROM b\n", "line 2: there is one FROM line already (line 1)"),
-        ("FROM tiny.gguf\nADAPTER a\n", "line 2: ADAPTER a names a file that is not in adapters"),
+        ("FROM tiny.gguf\nADAPTER a\n", "line 2: ADAPTER names a second file"),
         ("FROM tiny.gguf\nDRAFT a\n", "line 2: DRAFT names a second file"),
         ("FROM tiny.gguf\nSYSTEM\n", "line 2: command must be one of"),
         ("FROM tiny.gguf\nPARAMETER seed x\n", "line 2: invalid int value [x]"),
