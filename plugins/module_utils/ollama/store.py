@@ -279,6 +279,8 @@ class Store:
         name, raw = self._name_of(path), b""
         try:
             raw = path.read_bytes()
+            # Python would guess UTF-16 too, the server does not.
+            raw.decode()
             return StoredManifest(path, name, raw, parse(raw))
         except FileNotFoundError as error:
             # A link to nothing stays: what it led to may only be not mounted.

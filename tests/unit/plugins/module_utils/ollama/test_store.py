@@ -117,7 +117,18 @@ def test_manifest_is_found_whatever_the_spelling(shelf):
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b"\xff", b'{"schemaVersion": 2, "layers": 5}', b"{}\n"]
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"schemaVersion": 2, "layers": 5}',
+        b"{}\n",
+        json.dumps(
+            {"schemaVersion": 2, "config": {"digest": WEIGHTS, "size": 1}},
+        ).encode("utf-16"),
+    ],
 )
 def test_broken_manifest_makes_the_references_unknown(shelf, raw):
     shelf.blob(WEIGHTS)
