@@ -103,7 +103,7 @@ def check_disk(planned: plan.Plan, store: Store | None) -> None:
     needed = planned.total("bytes_disk")
     if store is None or not needed:
         return
-    free = store.free_bytes()
+    free = store.disk().free
     if needed > free:
         raise Refused(
             f"The disk of {store.root} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are "

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.store import Disk
 
 
 @pytest.fixture
@@ -173,11 +174,11 @@ def test_what_the_disk_has_no_room_for_is_refused_before_anything(
     registry.offer("m", padding=1000)
     needed = sum(registry.layers("m").values())
     package = "ansible_collections.edgellm.host.plugins.module_utils.ollama.store"
-    monkeypatch.setattr(f"{package}.Store.free_bytes", lambda _store: needed - 1)
+    monkeypatch.setattr(f"{package}.Store.disk", lambda _store: Disk(needed, needed - 1))
     result = model(store=str(ollama.store), fails=True)
     assert "GB free, but" in result["msg"]
     assert not any(seen.mutates for seen in traffic.requests)
-    monkeypatch.setattr(f"{package}.Store.free_bytes", lambda _store: needed)
+    monkeypatch.setattr(f"{package}.Store.disk", lambda _store: Disk(needed, needed))
     assert model(store=str(ollama.store))["plan"]["bytes_disk"] == needed
 
 
