@@ -172,12 +172,26 @@ options:
         the digest. It takes no room but for what the new version does not share with it.
     type: bool
     default: false
+  import_method:
+    description:
+      - How the weights of O(gguf) get into the server's store.
+      - V(api) uploads them, and the server makes a second copy of them.
+      - V(link) gives the file a second name in O(store), so it takes no more room and no time, and
+        the digest is the same on every server. If the server would find out something by itself
+        that the Modelfile does not say, such as the template, the file is uploaded all the same,
+        with a warning. Where no link is possible the file is copied.
+      - V(auto) is V(link) with O(store), else V(api), without a warning. RV(import_reason) tells
+        why a file was not linked.
+      - A model that is as wanted stays as it is, however it was imported.
+    type: str
+    choices: [api, link, auto]
+    default: auto
   store:
     description:
       - The server's store (C(OLLAMA_MODELS)) as the managed host sees it, for example
         V(/srv/edgellm/data/models).
-      - With it, the rest of an interrupted pull counts as reused, and what the disk has no room
-        for is refused.
+      - With it, files can be linked into the store (O(import_method)), the rest of an interrupted
+        pull counts as reused, and what the disk has no room for is refused.
     type: path
   record:
     description:
@@ -334,8 +348,8 @@ plan:
       elements: dict
       contains:
         action:
-          description: One of V(snapshot), V(pull), V(copy), V(unload), V(delete), V(upload) and
-            V(create).
+          description: One of V(snapshot), V(pull), V(copy), V(unload), V(delete), V(upload),
+            V(link) and V(create).
           type: str
           sample: pull
         name:
@@ -388,6 +402,18 @@ drift:
       description: The digest that it had before this task.
       type: str
       sample: 845dbda0ea48ed749caafd9e6037047aa19acfcfd82e704d7ca97d631a0b697e
+import_method:
+  description: How the weights got into the store, V(link) or V(api), or V(none) if nothing was
+    imported.
+  returned: success
+  type: str
+  sample: link
+import_reason:
+  description: Why the file was not linked, or V(none).
+  returned: success
+  type: str
+  sample: The Modelfile has no TEMPLATE, which Ollama 0.24.0 looks up by the chat template of an
+    uploaded file.
 snapshot:
   description: The name under which the version that was replaced is kept, or V(none).
   returned: success
@@ -486,15 +512,19 @@ def _create(module: AnsibleModule) -> model.Outcome:
         keep_previous=params["keep_previous"],
         registry_mirror=params["registry_mirror"],
         store=_store(params),
+        method=params["import_method"],
     )
     with spec.connect(params) as client:
-        return create.ensure(
+        outcome = create.ensure(
             client,
             wanted,
             _record(params),
             check_mode=module.check_mode,
             status_file=params["status_file"],
         )
+    if params["import_method"] == "link" and outcome.way_reason:
+        module.warn(f"{wanted.recipe.name.short}: {outcome.way_reason}")
+    return outcome
 
 
 def _source(params: dict[str, str]) -> recipe.Weights | recipe.Base:
@@ -584,6 +614,11 @@ def main() -> None:
             "requires": {"type": "str"},
             "quantize": {"type": "str", "choices": list(fields.QUANTIZATIONS)},
             "keep_previous": {"type": "bool", "default": False},
+            "import_method": {
+                "type": "str",
+                "choices": ["api", "link", "auto"],
+                "default": "auto",
+            },
             "store": {"type": "path"},
             "record": {"type": "path"},
             "check_upstream": {"type": "bool", "default": False},
@@ -597,6 +632,7 @@ def main() -> None:
             ("gguf", "registry_mirror"),
         ],
         required_by={option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
+        required_if=[("import_method", "link", ["store", "gguf"])],
         supports_check_mode=True,
     )
     run(module, work, needs_httpx=True)

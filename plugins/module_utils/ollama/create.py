@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
+from pathlib import Path
 
+from ansible_collections.edgellm.host.plugins.module_utils import gguf
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
-from . import compare, files, model, plan, registry, snapshots
+from . import compare, files, link, model, plan, registry, snapshots
 from .client import Client, Installed
 from .errors import OllamaError
 from .model import HASHING_BYTES_PER_SECOND, Outcome, describe
@@ -40,6 +42,8 @@ class Wanted:
     # Where a base that is missing is pulled from.
     registry_mirror: str | None = None
     store: Store | None = None
+    # How the weights get into the store: auto is link where that is as good, else api.
+    method: t.Literal["api", "link", "auto"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,13 @@ class State:
     base_shown: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     base_wanted: plan.Wanted | None = None
     base_plan: plan.Plan | None = None
+    # The model as a link makes it, or why that is not done.
+    linked: link.Linked | None = None
+    declined: str | None = None
+
+    @property
+    def way(self) -> str:
+        return "link" if self.linked else "api"
 
     @property
     def settled(self) -> Origin | None:
@@ -89,15 +100,19 @@ def ensure(
         for weights in wanted.recipe.files:
             files.check(weights, may_be_missing=check_mode)
         model.check_disk(planned, wanted.store)
+    outcome = Outcome(planned, None, drift)
+    if planned.changed and wanted.recipe.weights:
+        outcome = dataclasses.replace(outcome, way=state.way, way_reason=state.declined)
     if planned.changed and check_mode:
-        return Outcome(planned, _foreseen(wanted, state), drift)
+        return dataclasses.replace(outcome, model=_foreseen(wanted, state))
     if planned.changed:
-        apply(client, wanted, state, planned, StatusFile(status_file))
+        obstacle = apply(client, wanted, state, planned, StatusFile(status_file))
         state = _read_back(client, wanted, state)
+        outcome = dataclasses.replace(outcome, way_reason=obstacle or outcome.way_reason)
     current = t.cast(Installed, state.current)
     if record and not check_mode and state.settled is None:
         record.write(wanted.recipe.name, _origin(wanted.recipe, current, state))
-    return Outcome(planned, describe(current), drift)
+    return dataclasses.replace(outcome, model=describe(current))
 
 
 def measured(recipe: Recipe, *, check_mode: bool) -> Recipe:
@@ -131,12 +146,35 @@ def read(client: Client, wanted: Wanted, record: OriginRecord | None) -> tuple[W
     )
     if recipe.base and state.base_plan is None:
         state = dataclasses.replace(state, base_shown=client.show(recipe.base.name))
+    if recipe.weights:
+        linked, declined = _judged(wanted, recipe.weights, state)
+        state = dataclasses.replace(state, linked=linked, declined=declined)
     # Never asked to find out whether the model is there: new servers do not keep what was sent.
-    if needs_create(wanted, state):
+    if needs_create(wanted, state) and not state.linked:
         blobs = [file.blob for file in recipe.files if file.blob]
         here = frozenset(blob for blob in blobs if client.has_blob(blob))
         state = dataclasses.replace(state, blobs_here=here)
     return wanted, state
+
+
+def _judged(
+    wanted: Wanted, weights: Weights, state: State
+) -> tuple[link.Linked | None, str | None]:
+    """The model as a link makes it, or None and why it is not made so."""
+    if wanted.method == "api" or wanted.store is None:
+        return None, None
+    if wanted.recipe.adapters:
+        return None, "Only Ollama itself can carry out adapters."
+    if weights.sha256 is None or not Path(weights.path).is_file():
+        return None, f"Nobody can look into {weights.path} before it is there."
+    header = gguf.read(weights.path)
+    declined = link.judge(wanted.recipe.fields, header, state.server_version)
+    if declined:
+        return None, declined
+    linked = link.make(wanted.recipe.fields, header, weights.sha256, weights.size or 0)
+    if wanted.digest not in (None, linked.digest):
+        return None, f"A link gives the digest {linked.digest}, not the expected one."
+    return linked, None
 
 
 def _read_base(client: Client, wanted: Wanted, state: State) -> tuple[Wanted, State]:
@@ -178,6 +216,9 @@ def needs_create(wanted: Wanted, state: State) -> bool:
         return True
     if wanted.digest is not None:
         return current.digest != wanted.digest
+    # The digest of a link says everything, whoever made it.
+    if state.linked and state.linked.digest == current.digest:
+        return False
     if state.origin is not None:
         return state.settled is None or state.settled.spec != recipe.spec
     # Nobody remembers where it came from: what can be seen of it decides.
@@ -207,8 +248,9 @@ def decide(wanted: Wanted, state: State) -> plan.Plan:
     _check_digest(wanted, state)
     name = seen.get("name", recipe.name.short)
     after = {"name": name, **compare.told(_sources(recipe) | _wanted(recipe, state))}
-    if wanted.digest is not None:
-        after["digest"] = wanted.digest
+    digest = state.linked.digest if state.linked else wanted.digest
+    if digest is not None:
+        after["digest"] = digest
     before = compare.told(_sources_seen(recipe, state) | _live(recipe, state)) if current else {}
     return plan.Plan({**seen, **before}, after, _actions(wanted, state))
 
@@ -289,6 +331,10 @@ def _actions(wanted: Wanted, state: State) -> tuple[plan.Action, ...]:
     recipe, current = wanted.recipe, state.current
     base = state.base_plan.actions if state.base_plan else ()
     kept = plan.keep(current, wanted.keep_previous or state.foreign, state.installed)
+    if state.linked and recipe.weights:
+        size = recipe.weights.size or 0
+        made = plan.Action("link", recipe.name, digest=state.linked.digest, bytes_reuse=size)
+        return (*kept, made)
     return (*base, *kept, *_uploads(recipe, state), *_creation(wanted, state))
 
 
@@ -319,14 +365,18 @@ def _creation(wanted: Wanted, state: State) -> list[plan.Action]:
 
 def apply(
     client: Client, wanted: Wanted, state: State, planned: plan.Plan, status_file: StatusFile
-) -> None:
-    """Carry out the actions; the name changes only with the last line of create."""
+) -> str:
+    """Carry out the actions; the name changes only with the last line of create.
+
+    Gives what was in the way of a link, or nothing.
+    """
     recipe = wanted.recipe
     steps = planned.actions
     if state.base_plan and state.base_wanted:
         model.apply(client, state.base_wanted, state.base_plan, status_file)
         steps = steps[len(state.base_plan.actions) :]
     progress = Progress(planned.total("bytes_upload"))
+    obstacle = ""
 
     def tell() -> None:
         status_file.update(recipe.name.short, progress)
@@ -336,6 +386,8 @@ def apply(
             file = next(each for each in recipe.files if each.sha256 == action.digest)
             content = files.pieces(file, progress, tell)
             client.upload(t.cast(str, file.blob), content, file.size or 0)
+        elif action.action == "link":
+            obstacle = _link(wanted, state)
         elif action.action == "create":
             # Newer servers write the file anew, and hash what they wrote.
             patience = sum(file.size or 0 for file in recipe.files) / HASHING_BYTES_PER_SECOND
@@ -344,6 +396,21 @@ def apply(
             _check_created(client, action)
         else:
             model.step(client, action)
+    return obstacle
+
+
+def _link(wanted: Wanted, state: State) -> str:
+    """Link the weights into the store, once they are proven; a server would do that on upload."""
+    weights, store = t.cast(Weights, wanted.recipe.source), t.cast("Store", wanted.store)
+    found = files.hash_of(Path(weights.path))
+    if found != weights.sha256:
+        raise Refused(
+            f"{weights.path} has the SHA-256 {found}, not the {weights.sha256} of gguf_sha256. "
+            "Remove the file and fetch it again."
+        )
+    name = state.current.name if state.current else wanted.recipe.name
+    placed = link.apply(store, name, t.cast(link.Linked, state.linked), weights.path)
+    return f"The file was copied, because {placed.why}." if placed.why else ""
 
 
 def _check_created(client: Client, action: plan.Action) -> None:
@@ -382,8 +449,11 @@ def _read_back(client: Client, wanted: Wanted, before: State) -> State:
 
 def _foreseen(wanted: Wanted, state: State) -> dict[str, t.Any]:
     name = state.current.name if state.current else wanted.recipe.name
+    told = {"name": name.short, "full_name": name.full}
+    if state.linked:
+        return {**told, "digest": state.linked.digest, "size": state.linked.size}
     # Which digest a server gives to what it creates is its own affair.
-    return {"name": name.short, "full_name": name.full, "digest": wanted.digest, "size": None}
+    return {**told, "digest": wanted.digest, "size": None}
 
 
 def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
@@ -393,5 +463,5 @@ def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
         gguf_sha256=(recipe.weights.sha256 or "") if recipe.weights else "",
         base_digest=(recipe.base.digest or "") if recipe.base else "",
         server_version=state.server_version,
-        way="api",
+        way=state.way,
     )
