@@ -107,10 +107,10 @@ running:
       type: str
       sample: 37% CPU / 63% GPU
     gpu_share:
-      description: The share in percent that is in the memory of a GPU, or V(none) if the server
-        tells numbers that cannot be.
-      type: int
-      sample: 63
+      description: The share in percent that is in the memory of a GPU, never rounded up, or
+        V(none) if the server tells numbers that cannot be.
+      type: float
+      sample: 63.2
     context_length:
       description: The context it was loaded with, or V(none) if the server does not tell it.
       type: int
@@ -241,11 +241,11 @@ def tell_running(entry: dict[str, t.Any]) -> dict[str, object]:
     }
 
 
-def gpu_share(size: int, size_vram: int) -> int | None:
-    if size <= 0 or not 0 <= size_vram <= size:
+def gpu_share(size: int, size_vram: int) -> float | None:
+    if size <= 0 or size_vram > size:
         return None
-    # Rounded on the side of the CPU, as the words of processor are.
-    return 100 - round((size - size_vram) / size * 100)
+    # Never rounded up: 100 means all of it.
+    return size_vram * 1000 // size / 10
 
 
 def tell_models(installed: list[Installed]) -> dict[str, int]:

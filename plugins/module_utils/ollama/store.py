@@ -67,8 +67,10 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class StoredManifest:
-    """A file below manifests/; without a name the server does not see it, with an error nobody
-    knows which blobs it needs."""
+    """A file below manifests/, or a folder there that cannot be read.
+
+    Without a name the server does not see it. With an error nobody knows which blobs it needs.
+    """
 
     path: Path
     name: names.Name | None
@@ -233,7 +235,7 @@ class Store:
         return sum(_completed(path) for path in self.blobs.glob(f"{stem}*"))
 
     def remove(self, files: Iterable[File]) -> bool:
-        """Remove files of blobs/, all or none; False if one is not as it was when it was seen."""
+        """Remove files of blobs/; False, and nothing removed, if one is not as it was seen."""
         files = list(files)
         # Through the folder itself: a symbolic link put in its place cannot lead elsewhere.
         folder = os.open(self.blobs, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -75,12 +75,12 @@ def test_loaded_model_is_told_with_where_it_is(info, run_module, ollama, registr
         (100, 0, "100% CPU", 0),
         (100, 100, "100% GPU", 100),
         (100, 63, "37% CPU / 63% GPU", 63),
-        (1000, 995, "0% CPU / 100% GPU", 100),
+        (10000, 9996, "0% CPU / 100% GPU", 99.9),
         (0, 0, "Unknown", None),
         (100, 101, "Unknown", None),
     ],
 )
-def test_share_of_the_gpu_says_the_same_as_ollama_ps(running, size, size_vram, processor, share):
+def test_share_of_the_gpu_is_told_in_words_and_percent(running, size, size_vram, processor, share):
     (told,) = running({"name": "x", "size": size, "size_vram": size_vram})
     assert (told["processor"], told["gpu_share"]) == (processor, share)
     assert (told["name"], told["context_length"]) == ("x:latest", None)
