@@ -176,9 +176,12 @@ def nobody():
 
 @pytest.fixture
 def run_module(traffic, capsys, tmp_path):
-    """Run a module as Ansible would, in this process; the answer is its result."""
+    """Run a module as Ansible would, in this process; the answer is its result.
 
-    def run(module, /, *, check_mode: bool = False, fails: bool = False, **params):
+    With fails=None it may fail or not.
+    """
+
+    def run(module, /, *, check_mode: bool = False, fails: bool | None = False, **params):
         if isinstance(module, str):
             package = "ansible_collections.edgellm.host.plugins.modules"
             module = importlib.import_module(f"{package}.{module}")
@@ -196,7 +199,7 @@ def run_module(traffic, capsys, tmp_path):
         finally:
             traffic.check_mode = False
         result = json.loads(capsys.readouterr().out)
-        assert bool(result.get("failed")) is fails, result
+        assert fails is None or bool(result.get("failed")) is fails, result
         return result
 
     return run

@@ -49,7 +49,10 @@ def parse(raw: bytes) -> Manifest:
     data = json.loads(raw)
     if not isinstance(data, dict) or data.get("schemaVersion") != 2:
         raise ValueError("not a manifest of schema version 2")
-    entries: list[t.Any] = [*(data.get("layers") or []), data.get("config")]
+    layers = data.get("layers") or []
+    if not isinstance(layers, list):
+        raise ValueError(f"its layers are {layers!r}")
+    entries: list[t.Any] = [*layers, data.get("config")]
     return Manifest(digest=digest_of(raw), layers=tuple(map(_layer, entries)))
 
 

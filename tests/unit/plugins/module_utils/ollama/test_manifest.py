@@ -42,6 +42,7 @@ def test_size_is_the_sum_of_layers_and_config():
         raw(schemaVersion=1),
         raw(config=None),
         raw(layers=["x"]),
+        raw(layers=5),
         raw(layers=[{**layer("a", 1), "digest": "sha256:../../etc"}]),
         raw(layers=[layer("A", 1)]),
         raw(layers=[layer("a", -1)]),
