@@ -25,7 +25,9 @@ if t.TYPE_CHECKING:
     from .record import Record
 
 
-_WORDS_ONLY = ("system", "format", "expect", "expect_language")
+# What has a meaning for one kind of answer only.
+WORDS_ONLY = ("system", "format", "expect", "expect_language")
+EMBEDDING_ONLY = ("dimensions",)
 _PROBED_BY: dict[Kind, str] = {
     "chat": "an answer in words",
     "generate": "an answer in words",
@@ -110,10 +112,7 @@ def ensure(
 def check(request: Request, record: Record | None = None) -> None:
     """Refuse what makes no sense whatever the model is."""
     if request.expect is not None:
-        try:
-            re.compile(request.expect)
-        except re.error as error:
-            raise Refused(f"expect is not a regular expression: {error}.") from error
+        check_expect(request.expect)
     if record and not record.has_folder:
         raise Refused(f"The folder of the record {record.path} does not exist.")
 
@@ -145,7 +144,7 @@ def decide(request: Request, state: State) -> Decision:
 
 def _refuse_meaningless(request: Request, kind: Kind) -> None:
     """Refuse expectations that this kind of answer could never meet."""
-    options = ("dimensions",) if kind != "embed" else _WORDS_ONLY
+    options = WORDS_ONLY if kind == "embed" else EMBEDDING_ONLY
     given = [option for option in options if getattr(request, option)]
     if given:
         raise Refused(
@@ -223,6 +222,14 @@ def _strings(value: t.Any) -> list[str]:
         return [value]
     inner = list(value.values()) if isinstance(value, dict) else value
     return [text for each in inner for text in _strings(each)] if isinstance(inner, list) else []
+
+
+def check_expect(text: str) -> None:
+    """Refuse what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise Refused(f"expect is not a regular expression: {error}.") from error
 
 
 def parse_share(value: t.Any) -> int:
