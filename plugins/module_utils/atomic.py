@@ -15,13 +15,17 @@ from pathlib import Path
 
 def write_json(path: str, value: t.Any, *, mode: int = 0o644) -> None:
     """Replace the file by the JSON form of the value, in one step."""
-    target = Path(path)
+    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+    write_bytes(Path(path), f"{text}\n".encode(), mode=mode)
+
+
+def write_bytes(target: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace the file by this content, in one step."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".edgellm-")
     staged = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, ensure_ascii=False, indent=2, sort_keys=True)
-            stream.write("\n")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
         staged.chmod(mode)
         staged.replace(target)
     except BaseException:

@@ -38,10 +38,11 @@ options:
     aliases: [model]
   kind:
     description:
-      - V(chat) asks for an answer in words, V(embed) for an embedding.
+      - V(chat) asks for an answer in words, V(generate) for the completion of a prompt (without a
+        conversation around it), V(embed) for an embedding.
       - V(auto) takes V(embed) for models that can only embed, and V(chat) for all others.
     type: str
-    choices: [auto, chat, embed]
+    choices: [auto, chat, generate, embed]
     default: auto
   prompt:
     description:
@@ -50,27 +51,55 @@ options:
     default: "Hello! Who are you?"
   system:
     description:
-      - The system message. Only for V(chat).
+      - The system message. Not for V(embed).
     type: str
   format:
     description:
-      - A JSON schema that the answer must follow. Only for V(chat).
-    type: dict
+      - A JSON schema that the answer must follow, or V(json) for any JSON. Not for V(embed).
+      - The server makes the model follow the schema. What is checked here is that the answer is
+        JSON, so whole.
+    type: raw
   options:
     description:
       - Options of the model for this request, such as C(num_ctx).
-      - For V(chat), C(temperature) is V(0), C(seed) is V(1) and C(num_predict) is V(128) unless
-        given here.
+      - Except for V(embed), C(temperature) is V(0), C(seed) is V(1) and C(num_predict) is V(128)
+        unless given here.
     type: dict
   expect:
     description:
-      - A Python regular expression that must be found in the answer. Only for V(chat).
+      - A Python regular expression that must be found in the answer. Not for V(embed).
     type: str
+  expect_language:
+    description:
+      - The language that the answer must be in, as far as its letters tell. Not for V(embed).
+      - "At least half of the words must be in the script of the language. Words are counted, so a
+        few foreign names do no harm; where no blanks are between words, in Japanese, Chinese and
+        Thai, letters are counted. With O(format), what counts is the text in the values."
+      - V(ja) needs kana among the characters, V(zh) needs Han characters with next to no kana.
+      - "B(Languages with the same letters cannot be told apart): French passes for V(en),
+        Ukrainian for V(ru), Persian for V(ar), Marathi for V(hi)."
+    type: str
+    choices: [ar, el, en, he, hi, ja, ko, ru, th, zh]
   min_tokens:
     description:
-      - The answer must have at least so many tokens. Only for V(chat).
+      - The answer must have at least so many tokens. It does not count for V(embed).
     type: int
     default: 1
+  dimensions:
+    description:
+      - How long the embedding must be. Only for V(embed).
+    type: int
+  require_gpu:
+    description:
+      - The share of the model, in percent, that must be in the memory of GPUs. V(true) is the whole
+        model, V(100), and V(false) no requirement, V(0).
+      - This is what the server tells in C(/api/ps), C(size_vram) of C(size). See
+        RV(probe.tokens_per_second) for whether it can be true; servers have kept telling so after
+        they lost their GPU.
+      - With O(record), a pass tells where the model was when it was asked. Set O(force) to look
+        again.
+    type: raw
+    default: false
   record:
     description:
       - A JSON file on the managed host that remembers the last probe of this model. Its folder
@@ -102,6 +131,13 @@ EXAMPLES = r"""
     name: bge-m3
     record: /srv/edgellm/state/probe-bge-m3.json
 
+- name: Refuse a model that answers in Chinese, or from the CPU
+  edgellm.host.ollama_probe:
+    name: elyza-jp-8b
+    prompt: 日本語で自己紹介。
+    expect_language: ja
+    require_gpu: true
+
 - name: Have the answer follow a schema
   edgellm.host.ollama_probe:
     name: llama3.2:3b
@@ -123,7 +159,7 @@ probe:
   type: dict
   contains:
     kind:
-      description: Either V(chat) or V(embed).
+      description: V(chat), V(generate) or V(embed).
       type: str
       sample: chat
     text:
@@ -147,7 +183,7 @@ probe:
       type: float
       sample: 2.413
     dimensions:
-      description: The length of the embedding. V(none) for a chat.
+      description: The length of the embedding. V(none) for an answer in words.
       type: int
       sample: 1024
     size:
@@ -163,6 +199,11 @@ probe:
       description: Where the model runs, such as V(100% GPU), V(100% CPU) or V(37% CPU / 63% GPU).
       type: str
       sample: 100% GPU
+    gpu_share:
+      description: How many percent of the model are in the memory of GPUs, rounded down. V(none) if
+        the server does not tell.
+      type: float
+      sample: 100.0
     digest:
       description: The digest of the model.
       type: str
@@ -189,6 +230,7 @@ planned:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     answer,
+    language,
     names,
     probe,
     record,
@@ -204,10 +246,13 @@ def work(module: AnsibleModule) -> dict[str, object]:
         kind=params["kind"],
         prompt=params["prompt"],
         system=params["system"],
-        format=params["format"],
+        format=probe.parse_format(params["format"]),
         options=params["options"],
         expect=params["expect"],
+        expect_language=params["expect_language"],
         min_tokens=params["min_tokens"],
+        dimensions=params["dimensions"],
+        require_gpu=probe.parse_share(params["require_gpu"]),
     )
     with spec.connect(params) as client:
         outcome = probe.ensure(
@@ -230,13 +275,20 @@ def main() -> None:
         argument_spec={
             **spec.CONNECTION,
             "name": {"type": "str", "required": True, "aliases": ["model"]},
-            "kind": {"type": "str", "choices": ["auto", "chat", "embed"], "default": "auto"},
+            "kind": {
+                "type": "str",
+                "choices": ["auto", "chat", "generate", "embed"],
+                "default": "auto",
+            },
             "prompt": {"type": "str", "default": "Hello! Who are you?"},
             "system": {"type": "str"},
-            "format": {"type": "dict"},
+            "format": {"type": "raw"},
             "options": {"type": "dict"},
             "expect": {"type": "str"},
+            "expect_language": {"type": "str", "choices": list(language.LANGUAGES)},
             "min_tokens": {"type": "int", "default": 1, "no_log": False},
+            "dimensions": {"type": "int"},
+            "require_gpu": {"type": "raw", "default": False},
             "record": {"type": "path"},
             "force": {"type": "bool", "default": False},
         },

@@ -214,7 +214,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import names, snapshots, spec
-from ansible_collections.edgellm.host.plugins.module_utils.ollama.answer import processor
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.answer import (
+    gpu_share,
+    processor,
+)
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.client import Installed
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.store import (
     Contents,
@@ -239,13 +242,6 @@ def tell_running(entry: dict[str, t.Any]) -> dict[str, object]:
         "context_length": entry.get("context_length") or None,
         "expires_at": str(entry.get("expires_at", "")),
     }
-
-
-def gpu_share(size: int, size_vram: int) -> float | None:
-    if size <= 0 or size_vram > size:
-        return None
-    # Never rounded up: 100 means all of it.
-    return size_vram * 1000 // size / 10
 
 
 def tell_models(installed: list[Installed]) -> dict[str, int]:

@@ -4,7 +4,7 @@
 
 """The catalogue: one folder per model, each with a model.yml that is checked here. Private.
 
-A model from a GGUF file has its Modelfile beside that, checked here too.
+A model from a GGUF file or from another model has its Modelfile beside that, checked here too.
 
 Runs on the controller only, because a managed host need not have PyYAML.
 """
@@ -12,51 +12,38 @@ Runs on the controller only, because a managed host need not have PyYAML.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 import typing as t
 from pathlib import Path, PurePosixPath
 
-import yaml
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
+    language,
     modelfile,
     names,
     recipe,
 )
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.errors import InvalidModelfile
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.probe import (
+    EMBEDDING_ONLY,
+    WORDS_ONLY,
+    check_expect,
+    parse_format,
+    parse_share,
+)
+
+from . import strict_yaml
+from .lock import stale
+from .strict_yaml import Number, Plain, Section, Text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .lock import Lock
 
 SPEC_FILE = "model.yml"
-PROBE_KINDS = ("auto", "chat", "embed")
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """A key that holds text; C(check) raises Refused for text that will not do."""
-
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    check: Callable[[str], object] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Number:
-    """A key that holds a positive whole number."""
-
-    required: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A key that holds further keys. C(one_of): exactly one of these must be there."""
-
-    keys: Mapping[str, Text | Number | Section]
-    required: bool = False
-    one_of: tuple[str, ...] = ()
+PROBE_KINDS = ("auto", "chat", "generate", "embed")
 
 
 def _check_repo(text: str) -> None:
@@ -103,23 +90,53 @@ SCHEMA = Section(
                     },
                     one_of=("repo", "url"),
                 ),
+                "from": Text(check=names.parse),
+                "digest": Text(check=names.parse_digest),
             },
             required=True,
-            one_of=("registry", "gguf"),
+            one_of=("registry", "gguf", "from"),
         ),
         "modelfile": Text(check=_check_beside),
-        "probe": Section({"kind": Text(choices=PROBE_KINDS), "prompt": Text(), "system": Text()}),
+        "import_method": Text(choices=("auto", "api", "link")),
+        "probe": Section(
+            {
+                "kind": Text(choices=PROBE_KINDS),
+                "prompt": Text(),
+                "system": Text(),
+                "format": Plain(check=parse_format),
+                "expect": Text(check=check_expect),
+                "expect_language": Text(choices=language.LANGUAGES),
+                "min_tokens": Number(),
+                "dimensions": Number(),
+                "require_gpu": Plain(check=parse_share),
+            }
+        ),
     }
 )
+# Which keys go with which kind of source only.
+_ONLY_FOR = {
+    ("modelfile",): ("gguf", "from"),
+    ("import_method",): ("gguf",),
+    ("source", "digest"): ("registry",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """The request that proves a model; without a prompt the probe has one of its own."""
+    """The request that proves a model, and what the answer must be like.
+
+    Without a prompt the probe has one of its own.
+    """
 
     kind: str = "auto"
     prompt: str | None = None
     system: str | None = None
+    format: Mapping[str, t.Any] | str | None = None
+    expect: str | None = None
+    expect_language: str | None = None
+    min_tokens: int | None = None
+    dimensions: int | None = None
+    require_gpu: bool | int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,25 +148,33 @@ class Spec:
     folder: str | None = None
     description: str = ""
     modelfile: str | None = None
+    import_method: str | None = None
     probe: Probe = dataclasses.field(default_factory=Probe)
+    lock: Mapping[str, t.Any] | None = None
 
     @property
     def key(self) -> str:
         return names.parse(self.name).key
 
+    @property
+    def file(self) -> str:
+        """The GGUF file of the model, as the container sees it."""
+        return f"/models/{self.folder}/{PurePosixPath(self.source['gguf']['file']).name}"
+
     def to_result(self) -> dict[str, t.Any]:
         return {**dataclasses.asdict(self), "source": dict(self.source)}
 
 
-def from_registry(name: str) -> dict[str, t.Any]:
-    """The source of a model of a registry. A source always has both keys."""
-    return {"registry": name, "gguf": None}
-
-
-def from_gguf(said: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The source of a model in a GGUF file, with a value for every key."""
-    gguf = {key: said.get(key) for key in ("repo", "file", "revision", "sha256", "size", "url")}
-    return {"registry": None, "gguf": gguf}
+def _source(**said: t.Any) -> dict[str, t.Any]:
+    """Where a model comes from, with a value for every key."""
+    gguf = said.get("gguf")
+    keys = ("repo", "file", "revision", "sha256", "size", "url")
+    return {
+        "registry": said.get("registry"),
+        "digest": names.parse_digest(said.get("digest")),
+        "gguf": {key: gguf.get(key) for key in keys} if gguf else None,
+        "from": said.get("from"),
+    }
 
 
 def load(directories: Iterable[Path]) -> dict[str, Spec]:
@@ -181,6 +206,24 @@ def select(
     return list(chosen.values())
 
 
+def with_lock(spec: Spec, lock: Lock) -> Spec:
+    """The spec with what the lock says of the model, and whether the catalogue contradicts it."""
+    entry = lock.find(names.parse(spec.name))
+    if entry is None:
+        return spec
+    made = None
+    if entry.gguf and spec.source["gguf"]:
+        weights = recipe.Weights(spec.file, entry.gguf["sha256"])
+        made = recipe.make(names.parse(spec.name), weights, spec.modelfile).spec
+    told = {
+        **dict.fromkeys(("registry", "digest", "size", "gguf", "from", "spec", "digests")),
+        **entry.said(),
+        "manifest": str(lock.manifest(entry.digest)) if entry.digest else None,
+        "stale": stale(lock, entry, spec.source, made),
+    }
+    return dataclasses.replace(spec, lock=told)
+
+
 def _by_registry_name(entry: str, by_name: Mapping[str, Spec], directories: Iterable[Path]) -> Spec:
     if "/" not in entry:
         for directory in directories:
@@ -190,7 +233,7 @@ def _by_registry_name(entry: str, by_name: Mapping[str, Spec], directories: Iter
                     "one (another model's shows how), or remove the folder."
                 )
     name = names.parse(entry)
-    return by_name.get(name.key) or Spec(name=entry, source=from_registry(entry))
+    return by_name.get(name.key) or Spec(name=entry, source=_source(registry=entry))
 
 
 def _refuse_twins(directory: Path, specs: Mapping[str, Spec]) -> None:
@@ -229,10 +272,11 @@ def _with_modelfile(spec: Spec, path: Path, said_in: Path) -> Spec:
         text = modelfile.with_unix_lines(_text(path))
     except OSError as error:
         raise Refused(f"{said_in}: {path} cannot be read: {error.strerror}.") from error
-    gguf, folder = spec.source["gguf"], str(spec.folder)
-    right = f"/models/{folder}/{PurePosixPath(gguf['file']).name}"
     try:
-        recipe.read_modelfile(text, right, folder=folder)
+        if spec.source["from"]:
+            recipe.read_modelfile_of_base(text, names.parse(spec.source["from"]))
+        else:
+            recipe.read_modelfile(text, spec.file, folder=spec.folder)
     except InvalidModelfile as error:
         line = f":{error.line}" if error.line else ""
         raise Refused(f"{path}{line}: {error.complaint}.") from error
@@ -241,137 +285,58 @@ def _with_modelfile(spec: Spec, path: Path, said_in: Path) -> Spec:
 
 def parse(text: str, path: Path) -> tuple[Spec, str | None]:
     """The spec in the text of a model.yml, and its Modelfile's name; Refused names the line."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise Refused(
-            f"{path}:{line}: not valid YAML: {error.problem or error.context}."
-        ) from error
-    except yaml.YAMLError as error:
-        raise Refused(f"{path}: not valid YAML: {error}") from error
-    if node is None:
-        raise Refused(f"{path}:1: the file is empty; at least 'source' must be there.")
-    reader = _Reader(path)
-    said = reader.section(node, SCHEMA, "")
-    if "modelfile" in said and "gguf" not in said["source"]:
-        raise reader.refuse(
-            _key_node(node, "modelfile"), "'modelfile' is only for models with 'source.gguf'"
+    document = strict_yaml.read(text, path, SCHEMA)
+    source = document.said["source"]
+    for keys, kinds in _ONLY_FOR.items():
+        if _has(document.said, keys) and not set(kinds) & set(source):
+            rest = " or ".join(f"'source.{kind}'" for kind in kinds)
+            raise document.refuse(f"{'.'.join(keys)!r} is only for models with {rest}", *keys)
+    if "from" in source and "modelfile" not in document.said:
+        raise document.refuse(
+            "'source.from' needs 'modelfile', which says what is to be other than in the base. To "
+            "serve the base itself, write 'registry' instead of 'from'",
+            *("source", "from"),
         )
-    return _to_spec(said, path.parent.name, path), said.get("modelfile")
+    _check_probe(document)
+    return _to_spec(document, path), document.said.get("modelfile")
 
 
-def _key_node(node: yaml.Node, key: str) -> yaml.Node:
-    return next((found for found, _value in node.value if found.value == key), node)
+def _has(said: Mapping[str, t.Any], keys: tuple[str, ...]) -> bool:
+    *above, last = keys
+    for key in above:
+        said = said.get(key, {})
+    return last in said
 
 
-def _to_spec(said: Mapping[str, t.Any], folder: str, path: Path) -> Spec:
+def _check_probe(document: strict_yaml.Document) -> None:
+    said = document.said.get("probe", {})
+    kind = said.get("kind", "auto")
+    meaningless = {"embed": WORDS_ONLY, "auto": ()}.get(kind, EMBEDDING_ONLY)
+    for key in meaningless:
+        if key in said:
+            raise document.refuse(
+                f"'probe.{key}' has no meaning where 'probe.kind' is {kind}", "probe", key
+            )
+
+
+def _to_spec(document: strict_yaml.Document, path: Path) -> Spec:
+    said, folder = document.said, path.parent.name
     name, source = said.get("name", folder), said["source"]
     try:
-        names.parse(name)
+        own = names.parse(name)
     except Refused as error:
         raise Refused(
             f"{path}: without 'name' the folder's name is the model's. {error}"
         ) from error
+    if "from" in source and names.parse(source["from"]).key == own.key:
+        raise document.refuse(
+            f"{name} cannot be its own base. Give it another 'name'", "source", "from"
+        )
     return Spec(
         name=name,
-        source=from_gguf(source["gguf"]) if "gguf" in source else from_registry(source["registry"]),
+        source=_source(**source),
         folder=folder,
         description=said.get("description", ""),
+        import_method=said.get("import_method"),
         probe=Probe(**said.get("probe", {})),
     )
-
-
-class _Reader:
-    """Turns YAML nodes into plain values, and complains with file and line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def section(self, node: yaml.Node, shape: Section, above: str) -> dict[str, t.Any]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.refuse(node, f"{_named(above)} must hold keys, not {_kind(node)}")
-        found: dict[str, t.Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key not in shape.keys:
-                raise self.refuse(key_node, _unknown(key, above, shape))
-            if key in found:
-                raise self.refuse(key_node, f"{_named(above, key)} is there twice")
-            found[key] = self._value(value_node, shape.keys[key], _join(above, key))
-        missing = [k for k, s in shape.keys.items() if s.required and k not in found]
-        if missing:
-            raise self.refuse(node, f"{_named(above, missing[0])} is missing")
-        given = [key for key in shape.one_of if key in found]
-        if shape.one_of and len(given) != 1:
-            wanted = " or ".join(repr(key) for key in shape.one_of)
-            raise self.refuse(node, f"{_named(above)} needs {wanted}, exactly one")
-        return found
-
-    def _value(self, node: yaml.Node, shape: Text | Number | Section, key: str) -> object:
-        if isinstance(shape, Section):
-            return self.section(node, shape, key)
-        if isinstance(shape, Number):
-            return self._number(node, key)
-        return self._text(node, shape, key)
-
-    def _number(self, node: yaml.Node, key: str) -> int:
-        text = node.value if isinstance(node, yaml.ScalarNode) else ""
-        if node.tag != "tag:yaml.org,2002:int" or not re.fullmatch("[1-9][0-9]*", text):
-            raise self.refuse(node, f"{_named(key)} must be a whole number above 0, in digits")
-        return int(text)
-
-    def _text(self, node: yaml.Node, shape: Text, key: str) -> str:
-        if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-            raise self.refuse(node, f"{_named(key)} must be text, not {_kind(node)}")
-        text = str(node.value)
-        if not text.strip():
-            raise self.refuse(node, f"{_named(key)} is empty; leave the key out instead")
-        if shape.choices and text not in shape.choices:
-            raise self.refuse(
-                node, f"{_named(key)} must be one of {', '.join(shape.choices)}, not {text!r}"
-            )
-        if shape.check:
-            try:
-                shape.check(text)
-            except Refused as error:
-                raise self.refuse(node, str(error).removesuffix(".")) from error
-        return text
-
-    def refuse(self, node: yaml.Node, complaint: str) -> Refused:
-        return Refused(f"{self._path}:{node.start_mark.line + 1}: {complaint}.")
-
-
-def _join(above: str, key: str) -> str:
-    return f"{above}.{key}" if above else key
-
-
-def _named(above: str, key: str = "") -> str:
-    name = _join(above, key) if key else above
-    return repr(name) if name else "the file"
-
-
-def _unknown(key: str | None, above: str, shape: Section) -> str:
-    known = ", ".join(shape.keys)
-    if key is None:
-        return f"a key of {_named(above)} must be text; known keys are {known}"
-    close = difflib.get_close_matches(key, shape.keys, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known keys are {known}"
-    return f"unknown key {_join(above, key)!r} ({hint})"
-
-
-_KINDS: dict[str, str] = {
-    "tag:yaml.org,2002:str": "text",
-    "tag:yaml.org,2002:int": "a number (put it in quotes)",
-    "tag:yaml.org,2002:float": "a number (put it in quotes)",
-    "tag:yaml.org,2002:bool": "yes or no (put it in quotes)",
-    "tag:yaml.org,2002:null": "nothing",
-    "tag:yaml.org,2002:map": "keys",
-    "tag:yaml.org,2002:seq": "a list",
-    "tag:yaml.org,2002:timestamp": "a date (put it in quotes)",
-}
-
-
-def _kind(node: yaml.Node) -> str:
-    return _KINDS.get(node.tag, f"a value with the tag {node.tag}")

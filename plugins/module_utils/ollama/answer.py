@@ -13,13 +13,13 @@ import math
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .client import Client
     from .names import Name
 
 JsonObject = dict[str, t.Any]
-Kind = t.Literal["chat", "embed"]
+Kind = t.Literal["chat", "generate", "embed"]
 
 # Repeatable, and an end in sight: a small model may go on for ever at temperature 0.
 DEFAULT_OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 128}
@@ -30,13 +30,18 @@ class Request:
     """What is asked, and what the answer must be like."""
 
     name: Name
-    kind: t.Literal["auto", "chat", "embed"] = "auto"
+    kind: t.Literal["auto", "chat", "generate", "embed"] = "auto"
     prompt: str = ""
     system: str | None = None
-    format: Mapping[str, t.Any] | None = None
+    # A JSON schema, or "json" for any JSON.
+    format: Mapping[str, t.Any] | str | None = None
     options: Mapping[str, t.Any] | None = None
     expect: str | None = None
+    expect_language: str | None = None
     min_tokens: int = 1
+    dimensions: int | None = None
+    # How many percent of the model must be in the memory of GPUs.
+    require_gpu: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +64,7 @@ def ask(client: Client, request: Request, kind: Kind, known: tuple[str, ...]) ->
     )
     if kind == "embed":
         return {**nothing, "kind": kind, **_embed(client, request)}
-    return {**nothing, "kind": kind, **_chat(client, request, thinks="thinking" in known)}
+    return {**nothing, "kind": kind, **_words(client, request, kind, thinks="thinking" in known)}
 
 
 def placement(client: Client, request: Request, digest: str) -> JsonObject:
@@ -70,9 +75,14 @@ def placement(client: Client, request: Request, digest: str) -> JsonObject:
         entry for entry in running if entry.get("digest") == digest
     ]
     if not mine:
-        return {"size": None, "size_vram": None, "processor": None}
+        return dict.fromkeys(("size", "size_vram", "processor", "gpu_share"))
     size, size_vram = int(mine[0].get("size") or 0), int(mine[0].get("size_vram") or 0)
-    return {"size": size, "size_vram": size_vram, "processor": processor(size, size_vram)}
+    return {
+        "size": size,
+        "size_vram": size_vram,
+        "processor": processor(size, size_vram),
+        "gpu_share": gpu_share(size, size_vram),
+    }
 
 
 def processor(size: int, size_vram: int) -> str:
@@ -87,20 +97,27 @@ def processor(size: int, size_vram: int) -> str:
     return f"{cpu}% CPU / {100 - cpu}% GPU"
 
 
-def _chat(client: Client, request: Request, *, thinks: bool) -> JsonObject:
-    system = [{"role": "system", "content": request.system}] if request.system else []
+def gpu_share(size: int, size_vram: int) -> float | None:
+    """How many percent of a loaded model a GPU holds, never rounded up; None if nobody knows."""
+    if size <= 0 or size_vram > size:
+        return None
+    return size_vram * 1000 // size / 10
+
+
+def _words(client: Client, request: Request, kind: Kind, *, thinks: bool) -> JsonObject:
     body: JsonObject = {
         "model": request.name.short,
-        "messages": [*system, {"role": "user", "content": request.prompt}],
         "options": {**DEFAULT_OPTIONS, **(request.options or {})},
     }
     if request.format is not None:
         body["format"] = request.format
     if thinks:
         body["think"] = False
-    text, last = "", {}
-    for last in client.chat(body):
-        text += (last.get("message") or {}).get("content") or ""
+    text = ""
+    last: JsonObject = {}
+    for line, piece in _pieces(client, request, kind, body):
+        text += piece
+        last = line
     seconds = _seconds(last.get("eval_duration"))
     count = last.get("eval_count")
     return {
@@ -110,6 +127,21 @@ def _chat(client: Client, request: Request, *, thinks: bool) -> JsonObject:
         "load_seconds": _seconds(last.get("load_duration")),
         "done_reason": last.get("done_reason"),
     }
+
+
+def _pieces(
+    client: Client, request: Request, kind: Kind, body: JsonObject
+) -> Iterator[tuple[JsonObject, str]]:
+    """Each line of the answer with the text it brings."""
+    if kind == "generate":
+        system = {"system": request.system} if request.system else {}
+        for line in client.generate({**body, **system, "prompt": request.prompt}):
+            yield line, line.get("response") or ""
+        return
+    told = [{"role": "system", "content": request.system}] if request.system else []
+    messages = [*told, {"role": "user", "content": request.prompt}]
+    for line in client.chat({**body, "messages": messages}):
+        yield line, (line.get("message") or {}).get("content") or ""
 
 
 def _embed(client: Client, request: Request) -> JsonObject:

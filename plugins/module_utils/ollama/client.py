@@ -131,15 +131,22 @@ class Client:
 
     def chat(self, body: JsonObject) -> Iterator[JsonObject]:
         """Pieces of one chat answer; the last one has done=true and the measurements."""
+        return self._answer("/api/chat", body)
+
+    def generate(self, body: JsonObject) -> Iterator[JsonObject]:
+        """Pieces of one completion of a prompt; the last one as in a chat."""
+        return self._answer("/api/generate", body)
+
+    def embed(self, body: JsonObject) -> JsonObject:
+        return self._ask("POST", "/api/embed", body)
+
+    def _answer(self, path: str, body: JsonObject) -> Iterator[JsonObject]:
         done = False
-        for piece in self._stream("/api/chat", {**body, "stream": True}, timeout=self.timeout):
+        for piece in self._stream(path, {**body, "stream": True}, timeout=self.timeout):
             done = piece.get("done") is True
             yield piece
         if not done:
             raise StreamCut(f"The answer of {body['model']} at {self.url} was cut off.")
-
-    def embed(self, body: JsonObject) -> JsonObject:
-        return self._ask("POST", "/api/embed", body)
 
     def _ask(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
         response = self._send(method, path, body)

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.edgellm.host.plugins.module_utils.errors import EdgellmError, Refused
 
+from . import language
 from .answer import ask, placement
 
 if t.TYPE_CHECKING:
@@ -22,6 +23,16 @@ if t.TYPE_CHECKING:
     from .answer import JsonObject, Kind, Request
     from .client import Client, Installed
     from .record import Record
+
+
+# What has a meaning for one kind of answer only.
+WORDS_ONLY = ("system", "format", "expect", "expect_language")
+EMBEDDING_ONLY = ("dimensions",)
+_PROBED_BY: dict[Kind, str] = {
+    "chat": "an answer in words",
+    "generate": "an answer in words",
+    "embed": "embedding",
+}
 
 
 class ProbeFailed(EdgellmError):
@@ -101,10 +112,7 @@ def ensure(
 def check(request: Request, record: Record | None = None) -> None:
     """Refuse what makes no sense whatever the model is."""
     if request.expect is not None:
-        try:
-            re.compile(request.expect)
-        except re.error as error:
-            raise Refused(f"expect is not a regular expression: {error}.") from error
+        check_expect(request.expect)
     if record and not record.has_folder:
         raise Refused(f"The folder of the record {record.path} does not exist.")
 
@@ -116,8 +124,10 @@ def decide(request: Request, state: State) -> Decision:
         raise Refused(f"{name} is not installed on this server, so it cannot be probed.")
     if state.recorded is not None:
         return Decision(recorded=state.recorded)
+    completes = "completion" in state.capabilities
     can: dict[Kind, bool] = {
-        "chat": "completion" in state.capabilities,
+        "chat": completes,
+        "generate": completes,
         "embed": "embedding" in state.capabilities,
     }
     kind: Kind
@@ -128,20 +138,19 @@ def decide(request: Request, state: State) -> Decision:
     if not can[kind]:
         able = ", ".join(state.capabilities) or "nothing"
         raise Refused(f"{name} cannot be probed by kind {kind}: the server says it can: {able}.")
-    chat_only = [
-        option
-        for option, value in (
-            ("system", request.system),
-            ("format", request.format),
-            ("expect", request.expect),
-        )
-        if value
-    ]
-    if kind == "embed" and chat_only:
-        raise Refused(
-            f"{name} is probed by embedding, where {', '.join(chat_only)} has no meaning."
-        )
+    _refuse_meaningless(request, kind)
     return Decision(kind=kind)
+
+
+def _refuse_meaningless(request: Request, kind: Kind) -> None:
+    """Refuse expectations that this kind of answer could never meet."""
+    options = WORDS_ONLY if kind == "embed" else EMBEDDING_ONLY
+    given = [option for option in options if getattr(request, option)]
+    if given:
+        raise Refused(
+            f"{request.name.short} is probed by {_PROBED_BY[kind]}, where {', '.join(given)} has "
+            "no meaning."
+        )
 
 
 def capabilities(shown: Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -154,24 +163,95 @@ def capabilities(shown: Mapping[str, t.Any]) -> tuple[str, ...]:
 
 
 def judge(request: Request, kind: Kind, result: Mapping[str, t.Any]) -> str | None:
-    """What is wrong with the answer, or None."""
-    if kind == "embed":
-        return None if result["dimensions"] else "it gave no usable embedding."
-    text = result["text"]
+    """What is wrong with the answer or with where it was made, or None."""
+    judged = _judge_embedding if kind == "embed" else _judge_words
+    return judged(request, result) or _judge_place(request, result)
+
+
+def _judge_embedding(request: Request, result: Mapping[str, t.Any]) -> str | None:
+    if not result["dimensions"]:
+        return "it gave no usable embedding."
+    if request.dimensions is not None and result["dimensions"] != request.dimensions:
+        return f"the embedding has {result['dimensions']} dimensions, not {request.dimensions}."
+    return None
+
+
+def _judge_words(request: Request, result: Mapping[str, t.Any]) -> str | None:
+    text = spoken = result["text"]
     if not text.strip():
         return "the answer is empty."
     if (result["eval_count"] or 0) < request.min_tokens:
         return f"the answer has {result['eval_count']} tokens, not {request.min_tokens}."
-    if request.format is not None and not _is_json(text):
-        return f"the answer is not the JSON that was asked for (num_predict too small?): {text!r}"
+    if request.format is not None:
+        try:
+            # The keys of an object are in the language of the schema.
+            spoken = " ".join(_strings(json.loads(text)))
+        except ValueError:
+            return (
+                f"the answer is not the JSON that was asked for (num_predict too small?): {text!r}"
+            )
     if request.expect is not None and not re.search(request.expect, text):
         return f"the answer does not match {request.expect!r}: {text!r}"
+    if request.expect_language is not None:
+        complaint = language.judge(spoken, request.expect_language)
+        return complaint and f"the answer {complaint}: {text!r}"
     return None
 
 
-def _is_json(text: str) -> bool:
+def _judge_place(request: Request, result: Mapping[str, t.Any]) -> str | None:
+    if not request.require_gpu:
+        return None
+    wanted = f"at least {request.require_gpu}% of it must be in GPU memory (require_gpu)"
+    if result["size"] is None:
+        return f"{wanted}, but the server has unloaded it already; raise its keep_alive."
+    size, size_vram, share = result["size"], result["size_vram"], result["gpu_share"]
+    if share is None:
+        return (
+            f"{wanted}, but the server's numbers say nothing: {size_vram} of {size} bytes (size_"
+            "vram of size in /api/ps)."
+        )
+    # In whole numbers: a share that was rounded must not decide.
+    if size_vram * 100 < request.require_gpu * size:
+        return f"{wanted}, but {share:g}% is: {size_vram} of {size} bytes ({result['processor']})."
+    return None
+
+
+def _strings(value: t.Any) -> list[str]:
+    """Every text in a JSON value, but for the keys."""
+    if isinstance(value, str):
+        return [value]
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return [text for each in inner for text in _strings(each)] if isinstance(inner, list) else []
+
+
+def check_expect(text: str) -> None:
+    """Refuse what is no regular expression."""
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        re.compile(text)
+    except re.error as error:
+        raise Refused(f"expect is not a regular expression: {error}.") from error
+
+
+def parse_share(value: t.Any) -> int:
+    """The percentage that require_gpu means; 0 is no requirement."""
+    words = {"true": 100, "yes": 100, "false": 0, "no": 0, "none": 0}
+    text = str(value).strip().lower()
+    share = int(text) if re.fullmatch("[0-9]{1,3}", text) else words.get(text)
+    if share is None or share > 100:
+        raise Refused(
+            f"require_gpu is {value!r}, but must be true (the whole model), false, or the share "
+            "in percent that must be in GPU memory at least, from 0 to 100."
+        )
+    return share
+
+
+def parse_format(value: t.Any) -> Mapping[str, t.Any] | str | None:
+    """The format as the server takes it: a JSON schema, or "json" for any JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise Refused(f"format is no JSON: {error}.") from error
+    if value is None or value == "json" or isinstance(value, dict):
+        return t.cast("Mapping[str, t.Any] | str | None", value)
+    raise Refused(f"format is {value!r}, but must be a JSON schema, or json for any JSON.")

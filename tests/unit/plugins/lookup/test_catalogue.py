@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import yaml
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible_collections.edgellm.host.plugins.lookup import catalogue
+from ansible_collections.edgellm.host.plugins.module_utils.ollama import names, recipe
 
 NAME = "edgellm.host.catalogue"
 
@@ -26,15 +29,36 @@ def test_shipped_folders_and_registry_names_become_specs(query):
         ("bge-m3", "bge-m3"),
         ("llama3.2:3b", None),
     ]
-    assert found[1]["source"] == {"registry": "llama3.2:3b", "gguf": None}
-    assert found[1]["probe"] == {"kind": "auto", "prompt": None, "system": None}
+    assert found[1]["source"] == {
+        "registry": "llama3.2:3b",
+        "digest": None,
+        "gguf": None,
+        "from": None,
+    }
+    assert found[1]["probe"] == {
+        "kind": "auto",
+        **dict.fromkeys(
+            (
+                "prompt",
+                "system",
+                "format",
+                "expect",
+                "expect_language",
+                "min_tokens",
+                "dimensions",
+                "require_gpu",
+            )
+        ),
+    }
     assert set(found[0]) == {
         "name",
         "folder",
         "source",
         "modelfile",
+        "import_method",
         "probe",
         "description",
+        "lock",
     }
 
 
@@ -86,3 +110,94 @@ def test_fault_of_a_modelfile_names_file_and_line(query, tmp_path):
     (tmp_path / "tiny/Modelfile").write_text("# mine\nFROM y.gguf\n")
     with pytest.raises(AnsibleError, match=r"tiny/Modelfile:2: FROM y\.gguf names another file"):
         query("tiny", models_dir=str(tmp_path))
+
+
+# --- the lock ------------------------------------------------------------------------------------
+
+A, B = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A catalogue with a GGUF model, its lock, and what makes another of it."""
+    (tmp_path / "tiny").mkdir()
+    spec = tmp_path / "tiny/model.yml"
+    spec.write_text("source: {gguf: {repo: a/b, file: x.gguf}}\nmodelfile: Modelfile\n")
+    text = tmp_path / "tiny/Modelfile"
+    text.write_text("FROM x.gguf\nPARAMETER num_ctx 1024\n")
+    weights = recipe.Weights("/anywhere/x.gguf", A)
+    made = recipe.make(names.parse("tiny"), weights, text.read_text()).spec
+    entry = f"gguf: {{repo: a/b, file: x.gguf, sha256: {A}, size: 9}}, spec: {made}"
+    (tmp_path / "models.lock.yml").write_text(
+        f"format: 1\nmodels:\n  tiny:latest: {{{entry}, digests: {{0.32.15: {B}}}}}\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("entry", ["tiny", "tiny:latest", "library/TINY"])
+def test_spec_comes_with_what_is_locked(query, own, entry):
+    (spec,) = query(entry, models_dir=str(own))
+    assert spec["lock"] == {
+        "registry": None,
+        "digest": None,
+        "size": None,
+        "manifest": None,
+        "gguf": {"repo": "a/b", "file": "x.gguf", "sha256": A, "size": 9},
+        "from": None,
+        "spec": spec["lock"]["spec"],
+        "digests": {"0.32.15": B},
+        "stale": None,
+    }
+
+
+def test_model_that_is_not_locked_has_no_lock(query, own):
+    assert [spec["lock"] for spec in query("bge-m3", "tiny:7b", models_dir=str(own))] == [None] * 2
+
+
+def test_lock_of_a_registry_model_names_the_manifest(query, tmp_path):
+    raw = b'{"schemaVersion":2,"config":{},"layers":[]}'
+    digest = hashlib.sha256(raw).hexdigest()
+    manifest = tmp_path / f"manifests/sha256-{digest}.json"
+    manifest.parent.mkdir()
+    manifest.write_bytes(raw)
+    (tmp_path / "models.lock.yml").write_text(
+        "format: 1\nmodels:\n  bge-m3:latest:\n"
+        "    registry: registry.ollama.ai/library/bge-m3:latest\n"
+        f"    digest: {digest}\n    size: 9\n"
+    )
+    (spec,) = query("bge-m3", models_dir=str(tmp_path))
+    assert spec["folder"] == "bge-m3"
+    assert (spec["lock"]["digest"], spec["lock"]["manifest"]) == (digest, str(manifest))
+    # The lock of those who ship a catalogue is not the user's.
+    assert query("bge-m3")[0]["lock"] is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("Modelfile", "FROM x.gguf\nPARAMETER num_ctx 2048\n", "with the catalogue's Modelfile it"),
+        ("model.yml", "source: {registry: tiny}\n", "says registry name tiny:latest"),
+        (
+            "model.yml",
+            f"source: {{gguf: {{repo: a/b, file: x.gguf, sha256: {B}}}}}\nmodelfile: Modelfile\n",
+            f"is locked with the SHA-256 of the GGUF file {A}, but the catalogue says {B}",
+        ),
+    ],
+)
+def test_contradiction_is_told_and_not_hidden(query, own, file, text, complaint):
+    (own / "tiny" / file).write_text(text)
+    (spec,) = query("tiny", models_dir=str(own))
+    assert spec["lock"]["stale"].startswith(f"{own}/models.lock.yml:3: tiny:latest is locked with ")
+    assert complaint in spec["lock"]["stale"]
+
+
+def test_same_modelfile_in_other_words_is_no_contradiction(query, own):
+    (own / "tiny/Modelfile").write_text("# ours\r\nfrom ./x.gguf\r\nparameter num_ctx 1024\r\n")
+    assert query("tiny", models_dir=str(own))[0]["lock"]["stale"] is None
+
+
+def test_lock_that_is_not_whole_is_refused(query, own):
+    path = own / "models.lock.yml"
+    path.write_text(path.read_text().replace("digests:", "digest:"))
+    with pytest.raises(AnsibleError, match=f"catalogue: {path}:3: 'models.tiny:latest.digest' mus"):
+        query("bge-m3", models_dir=str(own))

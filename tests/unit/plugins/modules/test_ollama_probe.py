@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 ASKING = ("POST /api/chat", "POST /api/generate", "POST /api/embed", "POST /api/embeddings")
@@ -59,6 +60,26 @@ def test_request_is_repeatable_unless_told_otherwise(probe, traffic):
     }
 
 
+def test_prompt_is_completed_without_a_conversation(probe, traffic):
+    told = probe(kind="generate", prompt="日本 𠮷", system="s")["probe"]
+    assert (told["kind"], told["done_reason"]) == ("generate", "stop")
+    assert "𠮷" in told["text"]
+    assert told["eval_count"] > 0
+    assert told["tokens_per_second"] > 0
+    assert [(seen.line, seen.json) for seen in asked(traffic)] == [
+        (
+            "POST /api/generate",
+            {
+                "model": "chat:latest",
+                "prompt": "日本 𠮷",
+                "system": "s",
+                "options": {"temperature": 0, "seed": 1, "num_predict": 128},
+                "stream": True,
+            },
+        )
+    ]
+
+
 def test_embedding_model_is_asked_for_an_embedding(probe, traffic):
     # Asking every model to generate fails for those that cannot.
     told = probe("embed", prompt="文章")["probe"]
@@ -80,6 +101,9 @@ def test_answer_follows_the_schema(probe):
     [
         ({"expect": "no such word"}, "does not match 'no such word'"),
         ({"min_tokens": 1000}, "not 1000"),
+        ({"expect_language": "ja"}, "is not Japanese but 100% Latin"),
+        ({"kind": "generate", "expect_language": "ja"}, "is not Japanese but 100% Latin"),
+        ({"require_gpu": True}, "at least 100% of it must be in GPU memory (require_gpu), but 0%"),
     ],
 )
 def test_answer_that_is_not_as_wanted_fails_and_is_shown(probe, params, complaint):
@@ -88,13 +112,36 @@ def test_answer_that_is_not_as_wanted_fails_and_is_shown(probe, params, complain
     assert "there" in result["probe"]["text"]
 
 
+def test_embedding_of_another_length_fails_and_is_shown(probe):
+    length = probe("embed")["probe"]["dimensions"]
+    assert probe("embed", dimensions=length)["probe"]["dimensions"] == length
+    result = probe("embed", dimensions=length + 1, fails=True)
+    assert f"has {length} dimensions, not {length + 1}" in result["msg"]
+    assert result["probe"]["dimensions"] == length
+
+
+def test_answer_in_the_language_passes(probe):
+    assert probe(prompt="日本で一番高い山は", expect_language="ja")["probe"]["text"]
+
+
+def test_any_json_will_do_when_no_schema_says_more(probe, traffic):
+    probe(prompt="𠮷", format="json")
+    assert asked(traffic)[0].json["format"] == "json"
+
+
 @pytest.mark.parametrize(
     ("params", "complaint"),
     [
         ({"name": "unknown"}, "unknown:latest is not installed"),
         ({"name": "embed", "kind": "chat"}, "it can: embedding"),
         ({"name": "chat", "kind": "embed"}, "it can: completion"),
+        ({"name": "embed", "kind": "generate"}, "it can: embedding"),
+        ({"name": "embed", "expect_language": "ja"}, "expect_language has no meaning"),
+        ({"name": "chat", "dimensions": 3}, "dimensions has no meaning"),
         ({"name": "chat", "expect": "("}, "regular expression"),
+        ({"name": "chat", "expect_language": "xx"}, "value of expect_language must be one of"),
+        ({"name": "chat", "require_gpu": 101}, "require_gpu is 101"),
+        ({"name": "chat", "format": "yaml"}, "format is 'yaml'"),
         ({"name": "a b"}, "Invalid model name"),
         ({"name": "chat", "record": "/nowhere/at/all.json"}, "does not exist"),
     ],
@@ -130,7 +177,15 @@ def test_recorded_pass_is_known_in_check_mode_too(probe, record):
 
 
 @pytest.mark.parametrize(
-    "params", [{"prompt": "other"}, {"system": "s"}, {"min_tokens": 2}, {"force": True}]
+    "params",
+    [
+        {"prompt": "other"},
+        {"system": "s"},
+        {"min_tokens": 2},
+        {"expect_language": "en"},
+        {"kind": "generate"},
+        {"force": True},
+    ],
 )
 def test_other_request_is_asked(probe, record, traffic, params):
     probe(prompt="first of all", record=str(record))
@@ -228,9 +283,76 @@ def test_share_of_the_gpu_is_told(run_module, imitation):
     url = imitation({"capabilities": ["completion"]})
     told = run_module("ollama_probe", url=url, name="x")["probe"]
     assert told["processor"] == "37% CPU / 63% GPU"
-    assert (told["size"], told["size_vram"]) == (100, 63)
+    assert (told["size"], told["size_vram"], told["gpu_share"]) == (100, 63, 63.0)
     # A server that measured nothing gives no speed.
     assert (told["tokens_per_second"], told["load_seconds"]) == (None, None)
+
+
+def test_pass_without_a_gpu_is_none_where_one_is_required(run_module, imitation, record):
+    params = {
+        "url": imitation({"capabilities": ["completion"]}),
+        "name": "x",
+        "record": str(record),
+    }
+    run_module("ollama_probe", **params)
+    result = run_module("ollama_probe", **params, require_gpu=64, fails=True)
+    assert "but 63% is: 63 of 100 bytes (37% CPU / 63% GPU)" in result["msg"]
+    assert result["probe"]["gpu_share"] == 63.0
+    assert run_module("ollama_probe", **params, require_gpu=63)["probe"]["recorded"] is False
+
+
+@pytest.fixture
+def dripping(served):
+    """A server whose answer takes longer than the timeout, but never pauses as long."""
+
+    def start(path, *pieces):
+        async def lines(_request):
+            async def drip():
+                for piece in pieces:
+                    await asyncio.sleep(0.4)
+                    yield json.dumps(piece) + "\n"
+
+            return StreamingResponse(drip())
+
+        entry = {"name": "x:latest", "digest": "1" * 64, "size": 100}
+        answers = {
+            "version": {"version": "0.5.0"},
+            "tags": {"models": [entry]},
+            "show": {"capabilities": ["completion"]},
+            "ps": {"models": []},
+        }
+
+        def plain(answer):
+            async def endpoint(_request):
+                return JSONResponse(answer)
+
+            return endpoint
+
+        routes = [
+            Route(f"/api/{name}", plain(answer), methods=["GET", "POST"])
+            for name, answer in answers.items()
+        ]
+        return served(Starlette(routes=[*routes, Route(f"/api/{path}", lines, methods=["POST"])]))
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece"), [("chat", {"message": {"content": "a"}}), ("generate", {"response": "a"})]
+)
+def test_answer_may_take_any_time_while_bytes_arrive(run_module, dripping, kind, piece):
+    url = dripping(kind, *[piece] * 4, {"done": True, "eval_count": 4})
+    told = run_module("ollama_probe", url=url, name="x", kind=kind, timeout=1)["probe"]
+    assert (told["text"], told["eval_count"]) == ("aaaa", 4)
+    assert told["gpu_share"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece"), [("chat", {"message": {"content": "a"}}), ("generate", {"response": "a"})]
+)
+def test_answer_that_is_cut_off_fails(run_module, dripping, kind, piece):
+    result = run_module("ollama_probe", url=dripping(kind, piece), name="x", kind=kind, fails=True)
+    assert "was cut off" in result["msg"]
 
 
 def test_thinking_is_switched_off_where_it_exists(run_module, imitation, traffic):

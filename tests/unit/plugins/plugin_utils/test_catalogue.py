@@ -23,10 +23,14 @@ probe:
 """
 
 
+def from_registry(name, digest=None):
+    return {"registry": name, "digest": digest, "gguf": None, "from": None}
+
+
 def test_spec_is_read_whole():
     expected = Spec(
         name="tiny:1b",
-        source={"registry": "example.com/some/tiny:1b", "gguf": None},
+        source=from_registry("example.com/some/tiny:1b"),
         folder="tiny",
         description="A tiny model.",
         probe=Probe("chat", "山の高さは。", "日本語で。"),
@@ -36,21 +40,64 @@ def test_spec_is_read_whole():
 
 def test_source_is_enough():
     spec, _modelfile = catalogue.parse("source: {registry: a}", PATH)
-    assert spec == Spec(name="tiny", source={"registry": "a", "gguf": None}, folder="tiny")
+    assert spec == Spec(name="tiny", source=from_registry("a"), folder="tiny")
     assert spec.to_result()["modelfile"] is None
-    assert spec.to_result()["probe"] == {"kind": "auto", "prompt": None, "system": None}
+    said = spec.to_result()["probe"]
+    assert said.pop("kind") == "auto"
+    assert set(said.values()) == {None}
+
+
+def test_registry_model_may_be_pinned():
+    text = f"source: {{registry: a, digest: 'sha256:{'AB' * 32}'}}"
+    assert catalogue.parse(text, PATH)[0].source == from_registry("a", digest="ab" * 32)
+
+
+def test_probe_takes_what_the_module_takes():
+    text = """\
+source: {registry: a}
+probe:
+  kind: generate
+  prompt: a
+  system: b
+  format: {type: object, required: [a], properties: {a: {type: [string, "null"]}}}
+  expect: ^a
+  expect_language: ja
+  min_tokens: 10
+  require_gpu: true
+"""
+    schema = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {"type": ["string", "null"]}},
+    }
+    assert catalogue.parse(text, PATH)[0].probe == Probe(
+        "generate", "a", "b", schema, "^a", "ja", 10, None, True
+    )
+    embed = "source: {registry: a}\nprobe: {kind: embed, dimensions: 1024, require_gpu: 80}"
+    said = catalogue.parse(embed, PATH)[0].probe
+    assert (said.dimensions, said.require_gpu) == (1024, 80)
+
+
+GGUF = """\
+source:
+  gguf:
+    repo: lab/tiny-GGUF
+    file: q4/tiny-q4.gguf
+    size: 1000
+modelfile: Modelfile
+"""
 
 
 @pytest.mark.parametrize(
     ("text", "line", "complaint"),
     [
-        ("", 1, "the file is empty"),
+        ("", 1, "the file is empty; at least 'source' must be there"),
         ("[]", 1, "the file must hold keys, not a list"),
         ("tiny", 1, "the file must hold keys, not text"),
         ("name: tiny\n", 1, "'source' is missing"),
         ("source: {registry: a}\nsize: 1\n", 2, "unknown key 'size' (known keys are name, "),
         ("source:\n  registri: a\n", 2, "unknown key 'source.registri' (did you mean 'registry'?)"),
-        ("source: {}\n", 1, "'source' needs 'registry' or 'gguf', exactly one"),
+        ("source: {}\n", 1, "'source' needs 'registry', 'gguf' or 'from', exactly one"),
         ("source:\n  registry: a\n  gguf: {}\n", 3, "'source.gguf.file' is missing"),
         ("source:\n  registry: a\n  gguf: {url: 'https://a/x', file: x.gguf}\n", 2, "exactly one"),
         ("source:\n  gguf: {file: x.gguf}\n", 2, "'source.gguf' needs 'repo' or 'url'"),
@@ -79,16 +126,52 @@ def test_source_is_enough():
         (
             "source: {registry: a}\nprobe:\n  kind: ask\n",
             3,
-            "'probe.kind' must be one of auto, chat, embed, not 'ask'",
+            "'probe.kind' must be one of auto, chat, generate, embed, not 'ask'",
         ),
         ("source: {registry: a}\nprobe:\n  prompt: !vault x\n", 3, "a value with the tag !vault"),
+        ("source: {registry: a,\n digest: 12ab}\n", 2, "must be a SHA-256, 64 hexadecimal digits"),
+        ("source: {from: a,\n digest: DIGEST}\nmodelfile: M\n", 2, "with 'source.registry'"),
+        ("source:\n  from: a\n", 2, "'source.from' needs 'modelfile'"),
+        ("source:\n  from: a b\nmodelfile: M\n", 2, "Invalid model name 'a b'"),
+        ("source:\n  from: TINY:latest\nmodelfile: M\n", 2, "tiny cannot be its own base"),
+        ("source: {registry: a, from: b}\n", 1, "'registry', 'gguf' or 'from', exactly one"),
+        ("source: {registry: a}\nimport_method: link\n", 2, "only for models with 'source.gguf'"),
+        (f"{GGUF}import_method: copy\n", 7, "must be one of auto, api, link, not 'copy'"),
+        (f"{GGUF}import_method: true\n", 7, "must be text, not yes or no"),
+        ("source: {registry: a}\nprobe:\n  expect: '('\n", 3, "expect is not a regular expr"),
+        ("source: {registry: a}\nprobe:\n  expect: 富士\n  expekt: a\n", 4, "did you mean 'expec"),
+        ("source: {registry: a}\nprobe:\n  expect_language: jp\n", 3, "must be one of ar, el, en,"),
+        ("source: {registry: a}\nprobe: {expect_language: no}\n", 2, "must be text, not yes or no"),
+        ("source: {registry: a}\nprobe:\n  min_tokens: 0\n", 3, "a whole number above 0"),
+        ("source: {registry: a}\nprobe:\n  min_tokens: many\n", 3, "a whole number above 0"),
+        ("source: {registry: a}\nprobe:\n  dimensions: 1e3\n", 3, "a whole number above 0"),
+        ("source: {registry: a}\nprobe:\n  format: yaml\n", 3, "format is 'yaml', but must be"),
+        ("source: {registry: a}\nprobe:\n  format: [a]\n", 3, "format is ['a'], but must be"),
+        (
+            "source: {registry: a}\nprobe:\n  format:\n    default: 2026-01-01\n",
+            4,
+            "'probe.format' cannot hold a date (put it in quotes)",
+        ),
+        ("source: {registry: a}\nprobe:\n  require_gpu: 101\n", 3, "require_gpu is 101, but"),
+        ("source: {registry: a}\nprobe:\n  require_gpu: most\n", 3, "require_gpu is 'most', but"),
+        ("source: {registry: a}\nprobe:\n  require_gpu: !x 1\n", 3, "a value with the tag !x"),
+        (
+            "source: {registry: a}\nprobe:\n  kind: embed\n  system: a\n",
+            4,
+            "'probe.system' has no meaning where 'probe.kind' is embed",
+        ),
+        (
+            "source: {registry: a}\nprobe:\n  kind: generate\n  dimensions: 3\n",
+            4,
+            "'probe.dimensions' has no meaning where 'probe.kind' is generate",
+        ),
         ("source:\n  registry: 'a\n", 3, "not valid YAML"),
         ("source: {registry: a}\n---\n", 2, "not valid YAML"),
     ],
 )
 def test_faults_are_told_with_file_and_line(text, line, complaint):
     with pytest.raises(Refused) as caught:
-        catalogue.parse(text, PATH)
+        catalogue.parse(text.replace("DIGEST", "ab" * 32), PATH)
     assert str(caught.value).startswith(f"{PATH}:{line}: ")
     assert complaint in str(caught.value)
 
@@ -118,7 +201,7 @@ def test_entries_are_folders_or_registry_names(write, tmp_path):
     loaded = catalogue.load([tmp_path / "own"])
     specs = catalogue.select(["llama3.2:3b", "tiny", "hf.co/a/b:Q4"], loaded)
     assert names_of(specs) == ["llama3.2:3b", "tiny:1b", "hf.co/a/b:Q4"]
-    assert specs[0] == Spec(name="llama3.2:3b", source={"registry": "llama3.2:3b", "gguf": None})
+    assert specs[0] == Spec(name="llama3.2:3b", source=from_registry("llama3.2:3b"))
 
 
 @pytest.mark.parametrize("entry", ["tiny", "tiny:1b", "TINY:1B", "library/tiny:1b"])
@@ -131,7 +214,7 @@ def test_models_own_name_finds_its_spec(write, tmp_path, entry):
 def test_other_tag_of_a_folder_is_a_registry_name(write, tmp_path):
     write("tiny", FULL)
     (spec,) = catalogue.select(["tiny:7b"], catalogue.load([tmp_path / "own"]))
-    assert (spec.folder, spec.source) == (None, {"registry": "tiny:7b", "gguf": None})
+    assert (spec.folder, spec.source) == (None, from_registry("tiny:7b"))
 
 
 def test_same_model_asked_twice_is_told_once(write, tmp_path):
@@ -161,14 +244,6 @@ def test_own_model_of_the_same_name_comes_first(write, tmp_path):
         catalogue.select(["mine", "tiny"], loaded)
 
 
-GGUF = """\
-source:
-  gguf:
-    repo: lab/tiny-GGUF
-    file: q4/tiny-q4.gguf
-    size: 1000
-modelfile: Modelfile
-"""
 MODELFILE = "FROM /models/tiny/tiny-q4.gguf\nPARAMETER temperature 0.7\n"
 
 
@@ -190,7 +265,7 @@ def test_model_of_a_gguf_file_comes_with_its_modelfile(tiny):
     spec = tiny(MODELFILE)
     assert spec.to_result()["modelfile"] == MODELFILE
     assert spec.source == {
-        "registry": None,
+        **dict.fromkeys(("registry", "digest", "from")),
         "gguf": {
             "repo": "lab/tiny-GGUF",
             "file": "q4/tiny-q4.gguf",
@@ -246,6 +321,53 @@ def test_faults_of_a_modelfile_are_told_with_file_and_line(tiny, tmp_path, text,
     with pytest.raises(Refused) as caught:
         tiny(text)
     assert str(caught.value).startswith(f"{tmp_path}/own/tiny/Modelfile{where}: ")
+    assert complaint in str(caught.value)
+
+
+@pytest.fixture
+def based(write, tmp_path):
+    """Load a model that is made from another one, with this Modelfile."""
+    path = write("mine", "{source: {from: 'qwen2.5:7b'}, modelfile: Modelfile}")
+
+    def load(text):
+        (path.parent / "Modelfile").write_text(text)
+        return catalogue.load([tmp_path / "own"])["mine"]
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "base", ["qwen2.5:7b", "QWEN2.5:7b", "registry.ollama.ai/library/qwen2.5:7b"]
+)
+def test_model_from_a_base_comes_with_its_modelfile(based, base):
+    spec = based(f"FROM {base}\nSYSTEM 日本語で。\n")
+    assert spec.modelfile == f"FROM {base}\nSYSTEM 日本語で。\n"
+    assert spec.source == {**from_registry(None), "from": "qwen2.5:7b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "complaint"),
+    [
+        (
+            "FROM qwen2.5\n",
+            ":1",
+            "FROM qwen2.5 names another model; write 'FROM qwen2.5:7b'",
+        ),
+        ("# a\nFROM ./x.gguf\n", ":2", "FROM ./x.gguf is not the name of a model"),
+        ("FROM .\n", ":1", "FROM . is not the name of a model"),
+        ("SYSTEM a\n", "", "it has no FROM line; write 'FROM qwen2.5:7b'"),
+        ("FROM qwen2.5:7b\nFROM b\n", ":2", "there is one FROM line already (line 1)"),
+        ("FROM qwen2.5:7b\nADAPTER a.gguf\n", ":2", "ADAPTER names a second file"),
+        ("FROM qwen2.5:7b\nDRAFT a.gguf\n", ":2", "DRAFT names a second file"),
+        ("FROM qwen2.5:7b\nPARAMETER top_k many\n", ":2", "invalid int value [many]"),
+        ("FROM qwen2.5:7b\nPARAMETER topk 1\n", ":2", "did you mean 'top_k'?"),
+        ("FROM qwen2.5:7b\nMESSAGE bot hi\n", ":2", "message role must be one of"),
+    ],
+)
+def test_faults_of_a_modelfile_on_a_base_are_told(based, tmp_path, text, where, complaint):
+    with pytest.raises(Refused) as caught:
+        based(text)
+    assert str(caught.value).startswith(f"{tmp_path}/own/mine/Modelfile{where}: ")
     assert complaint in str(caught.value)
 
 

@@ -20,6 +20,22 @@ def test_processor_is_told_as_ollama_ps_does(size, size_vram, text):
     assert answer.processor(size, size_vram) == text
 
 
+@pytest.mark.parametrize(
+    ("size", "size_vram", "share"),
+    [
+        (100, 0, 0.0),
+        (100, 100, 100.0),
+        (3, 2, 66.6),
+        # Not all of it is not 100 %, however little is missing.
+        (1_000_000, 999_999, 99.9),
+        (100, 101, None),
+        (0, 0, None),
+    ],
+)
+def test_share_of_the_gpu_is_never_rounded_up(size, size_vram, share):
+    assert answer.gpu_share(size, size_vram) == share
+
+
 def fingerprint(**changes):
     request = {"name": names.parse("x"), "prompt": "hello", **changes}
     return answer.Request(**request).fingerprint
@@ -35,6 +51,11 @@ def fingerprint(**changes):
         {"options": {"num_ctx": 1024}},
         {"expect": "x"},
         {"min_tokens": 2},
+        {"kind": "generate"},
+        {"format": "json"},
+        {"expect_language": "ja"},
+        {"dimensions": 1024},
+        {"require_gpu": 80},
     ],
 )
 def test_fingerprint_changes_with_the_request(changes):
