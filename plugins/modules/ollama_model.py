@@ -414,6 +414,37 @@ import_reason:
   type: str
   sample: The Modelfile has no TEMPLATE, which Ollama 0.24.0 looks up by the chat template of an
     uploaded file.
+recorded:
+  description: What O(record) says of the model, or V(none) without it and where check mode cannot
+    know.
+  returned: success
+  type: dict
+  contains:
+    spec:
+      description: The hash of everything that the model is made from.
+      type: str
+      sample: 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
+    digest:
+      description: The digest that came out.
+      type: str
+      sample: 7907646426070047a77226ac3e684fbbe8410524f7b4a74d02837e43f2146bab
+    gguf_sha256:
+      description: The SHA-256 of the file of O(gguf), or an empty string.
+      type: str
+      sample: ""
+    base_digest:
+      description: The digest of the base, or an empty string.
+      type: str
+      sample: ""
+    server_version:
+      description: The version of the server that created the model, or an empty string.
+      type: str
+      sample: 0.32.15
+    way:
+      description: How the weights of O(gguf) got into the store, V(link) or V(api), or an empty
+        string.
+      type: str
+      sample: link
 snapshot:
   description: The name under which the version that was replaced is kept, or V(none).
   returned: success
@@ -438,6 +469,7 @@ upstream:
       sample: null
 """
 
+import dataclasses
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -487,7 +519,16 @@ def work(module: AnsibleModule) -> dict[str, object]:
         "upstream": outcome.upstream,
         "import_method": outcome.way,
         "import_reason": outcome.way_reason,
+        "recorded": _recorded(module, outcome),
     }
+
+
+def _recorded(module: AnsibleModule, outcome: model.Outcome) -> dict[str, str] | None:
+    record = _record(module.params)
+    if record is None or (module.check_mode and outcome.plan.changed):
+        return None
+    origin = record.read(names.parse(module.params["name"]))
+    return dataclasses.asdict(origin) if origin else None
 
 
 def _create(module: AnsibleModule) -> model.Outcome:

@@ -276,8 +276,9 @@ def stale(
         return None
     what, locked, now = difference
     return (
-        f"{lock.where(entry)}: {entry.name} is locked with the {what} {locked}, but {now}. Run "
-        "playbooks/models.yml to change the lock, or put the catalogue back as it was."
+        f"{lock.where(entry)}: {entry.name} is locked with the {what} {locked}, but {now}. To move "
+        f"the lock: ansible-playbook playbooks/models.yml -e models_update={entry.name}. To keep "
+        "it, put the catalogue back as it was."
     )
 
 

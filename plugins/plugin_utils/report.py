@@ -82,7 +82,7 @@ def _run(name: str, host: Host) -> list[str]:
     facts.append(str(host.get("gpu") or "CPU"))
     lines = [f"{name}: {', '.join(facts)}", *_disk(host)]
     if not models:
-        return [*lines, f"{_INDENT}no models"]
+        return [*lines, f"{_INDENT}no models", *_notes(host)]
     rows = [_model_row(model) for model in models]
     header = ("Model", "Digest", "Size", "Speed", "Runs on", "Kind")
     lines += _indent(text.table(header, rows, right="Size Speed"))
@@ -92,7 +92,12 @@ def _run(name: str, host: Host) -> list[str]:
             lines += _indent([f"{model['name']} answered{_when(model)}:"])
             answer = text.wrap(str(model["answer"]).strip(), WIDTH - 2 * len(_INDENT))
             lines += _indent(_indent(answer))
-    return lines
+    return [*lines, *_notes(host)]
+
+
+def _notes(host: Host) -> list[str]:
+    said = [text.wrap(f"Note: {note}", WIDTH - len(_INDENT)) for note in host.get("notes") or []]
+    return _indent([line for lines in said for line in lines])
 
 
 def _model_row(model: Host) -> tuple[str, ...]:
@@ -133,7 +138,7 @@ def _disk(host: Host) -> list[str]:
 def _plan(name: str, host: Host) -> list[str]:
     steps: Sequence[Host] = host.get("plan") or []
     if not steps:
-        return [f"{name}: nothing to do"]
+        return [f"{name}: nothing to do", *_notes(host)]
     rows = [
         (
             text.printable(str(step.get("what") or "-")),
@@ -144,7 +149,7 @@ def _plan(name: str, host: Host) -> list[str]:
     ]
     lines = [f"{name}: {_count(len(steps), 'step')}, {_to_fetch(steps)}"]
     lines += _indent(_folded(text.table(("What", "Fetch", "Detail"), rows, right="Fetch")))
-    return [*lines, *_disk_change(host)]
+    return [*lines, *_disk_change(host), *_notes(host)]
 
 
 def _bytes_of(step: Host) -> str:

@@ -463,5 +463,5 @@ def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
         gguf_sha256=(recipe.weights.sha256 or "") if recipe.weights else "",
         base_digest=(recipe.base.digest or "") if recipe.base else "",
         server_version=state.server_version,
-        way=state.way,
+        way=state.way if recipe.weights else "",
     )

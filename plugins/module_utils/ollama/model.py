@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
 
 # Slower than any disk worth the name: how fast a server hashes what it fetched, in silence.
 HASHING_BYTES_PER_SECOND = 50_000_000
+# Seconds to wait for a registry whose answer changes nothing.
+PATIENCE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _upstream(client: Client, wanted: plan.Wanted, state: plan.State) -> dict[st
     offer, trouble = state.offer, None
     if offer is None:
         try:
-            offer = _offer(client, wanted)
+            offer = _offer(client, wanted, timeout=min(client.timeout, PATIENCE))
         except RegistryError as error:
             trouble = str(error)
     digest = offer.digest if offer else None
@@ -124,8 +126,9 @@ def _upstream(client: Client, wanted: plan.Wanted, state: plan.State) -> dict[st
     return {"digest": digest, "differs": bool(digest) and digest != present, "error": trouble}
 
 
-def _offer(client: Client, wanted: plan.Wanted) -> Manifest:
-    return registry.fetch(wanted.source, version=client.version(), timeout=client.timeout)
+def _offer(client: Client, wanted: plan.Wanted, *, timeout: float | None = None) -> Manifest:
+    limit = timeout or client.timeout
+    return registry.fetch(wanted.source, version=client.version(), timeout=limit)
 
 
 def _remember(
