@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import os
 import re
 import signal
@@ -12,8 +13,9 @@ import sys
 import time
 import types
 import typing as t
+from pathlib import Path
 
-from lab.ollama import gofmt
+from lab.ollama import gofmt, modelfile
 from lab.ollama.client import Client, ClientError
 from lab.ollama.settings import Settings, from_environment
 
@@ -35,7 +37,7 @@ def main(argv: t.Sequence[str] | None = None) -> int:
         return serve(settings)
     try:
         return int(args.run(client, args) or 0)
-    except ClientError as error:
+    except (ClientError, modelfile.NotUnderstood) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
 
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         ("list", ["ls"], "list models", _list, []),
         ("ps", [], "list running models", _ps, []),
         ("show", [], "show information for a model", _show, ["model"]),
+        ("create", [], "create a model", _create, ["model"]),
         ("pull", [], "pull a model from a registry", _pull, ["model"]),
         ("rm", [], "remove models", _rm, ["models"]),
         ("cp", [], "copy a model", _cp, ["source", "destination"]),
@@ -65,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("prefix", nargs="?", default="")
         if name == "show":
             command.add_argument("--modelfile", action="store_true")
+        if name == "create":
+            command.add_argument("-f", "--file", type=Path, default=Path("Modelfile"))
         if name == "pull":
             command.add_argument("--insecure", action="store_true")
     return parser
@@ -157,10 +162,27 @@ def _show(client: Client, args: argparse.Namespace) -> None:
             print()
 
 
+def _create(client: Client, args: argparse.Namespace) -> None:
+    if not args.file.is_file():
+        raise ClientError("no Modelfile or safetensors files found")
+    print("gathering model components", file=sys.stderr)
+    made = modelfile.read(args.file)
+    files = {}
+    for path in made.files:
+        with path.open("rb") as file:
+            files[path.name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        client.upload(files[path.name], path)
+    body = {"model": args.model, **made.fields, **({"files": files} if files else {})}
+    _progress(client, "/api/create", body)
+
+
 def _pull(client: Client, args: argparse.Namespace) -> None:
-    body = {"model": args.model, "insecure": args.insecure}
+    _progress(client, "/api/pull", {"model": args.model, "insecure": args.insecure})
+
+
+def _progress(client: Client, path: str, body: dict[str, t.Any]) -> None:
     last = ""
-    for event in client.stream("POST", "/api/pull", body):
+    for event in client.stream("POST", path, body):
         if event["status"] != last:
             last = event["status"]
             print(last, file=sys.stderr, flush=True)

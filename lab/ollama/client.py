@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import typing as t
+from pathlib import Path
 
 from lab.ollama.settings import parse_host
 
@@ -34,13 +35,24 @@ class Client:
             last = item
         return last
 
+    def upload(self, digest: str, path: Path) -> None:
+        """Have the file in the server's store, under its digest."""
+        url = f"/api/blobs/{digest}"
+        try:
+            list(self._request("HEAD", url, None))
+        except ClientError:
+            with path.open("rb") as file:
+                list(self._request("POST", url, file))
+
     def stream(
         self, method: str, path: str, body: dict[str, t.Any]
     ) -> t.Iterator[dict[str, t.Any]]:
         """Send one request and yield the objects of its answer."""
         yield from self._request(method, path, json.dumps(body).encode())
 
-    def _request(self, method: str, path: str, body: bytes | None) -> t.Iterator[dict[str, t.Any]]:
+    def _request(
+        self, method: str, path: str, body: bytes | t.BinaryIO | None
+    ) -> t.Iterator[dict[str, t.Any]]:
         kind = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
         connection = kind(self.host, self.port, timeout=600)
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,77 @@ def test_pull_show_copy_remove(ollama: t.Any, run: t.Callable[..., tuple[int, st
     assert run("rm", "mine") == (1, "", "Error: model 'mine' not found\n")
     assert run("show", "mine") == (1, "", "Error: model 'mine:latest' not found\n")
     assert run("stop", "mine")[2] == 'Error: couldn\'t find model "mine" to stop\n'
+
+
+def test_create_from_a_modelfile(
+    ollama: t.Any, run: t.Callable[..., tuple[int, str, str]], tmp_path: Path, tiny_gguf: Path
+) -> None:
+    file = tmp_path / "Modelfile"
+    lines = [
+        f"# mine\r\nFROM {tiny_gguf}",
+        "PARAMETER num_ctx 1024\r",
+        "parameter temperature 0.7",
+        "PARAMETER stop A",
+        'PARAMETER stop "B"',
+        'SYSTEM """日本語で。"""',
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8", newline="")
+    # The second time the server has the file already.
+    for name in ("mine", "mine-again"):
+        status, out, err = run("create", name, "-f", str(file))
+        assert (status, out) == (0, ""), err
+        assert (err.splitlines()[0], err.splitlines()[-1]) == (
+            "gathering model components",
+            "success",
+        )
+        shown = ollama.post("show", model=name).json()
+        assert shown["system"] == "日本語で。"
+        assert sorted(line.split() for line in shown["parameters"].splitlines()) == [
+            ["num_ctx", "1024"],
+            ["stop", '"A"'],
+            ["stop", '"B"'],
+            ["temperature", "0.7"],
+        ]
+
+
+def test_create_from_a_model(
+    ollama: t.Any, run: t.Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    ollama.install()
+    file = tmp_path / "Modelfile"
+    file.write_text("FROM smollm2:135m\nTEMPLATE {{ .Prompt }}\n", encoding="utf-8")
+    assert run("create", "mine", "--file", str(file))[0] == 0
+    assert ollama.post("show", model="mine").json()["template"] == "{{ .Prompt }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("SYSTEM hello", "no FROM line"),
+        ("FROM x\nPARAMETER temprature 0.7", "unknown parameter 'temprature'"),
+        ("FROM x\nPARAMETER num_ctx many", "invalid integer value [many]"),
+        ('FROM x\nSYSTEM """two\nlines"""', "this stand-in reads SYSTEM from one line only"),
+        ("FROM x\nADAPTER y", "this stand-in's create does not know ADAPTER"),
+    ],
+)
+def test_create_refuses(
+    ollama: t.Any,
+    run: t.Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    text: str,
+    error: str,
+) -> None:
+    file = tmp_path / "Modelfile"
+    file.write_text(text, encoding="utf-8")
+    status, _out, err = run("create", "mine", "-f", str(file))
+    assert (status, err.splitlines()[-1]) == (1, f"Error: {error}")
+    assert ollama.tags() == {}
+
+
+def test_create_without_a_modelfile(
+    run: t.Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert run("create", "mine", "-f", str(tmp_path / "none"))[:2] == (1, "")
 
 
 @pytest.mark.parametrize(
