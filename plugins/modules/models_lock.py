@@ -49,8 +49,8 @@ options:
           here.
         type: str
       manifest:
-        description: The manifest of a model from a registry, to the letter, as in
-          RV(edgellm.host.ollama_model_info#module:models[].manifest).
+        description: The manifest of a model from a registry, to the letter, as it lies in the store
+          of the server.
         type: str
       gguf:
         description: The GGUF file that the model was created from.
@@ -129,6 +129,11 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Read the manifest
+  ansible.builtin.slurp:
+    src: /srv/edgellm/data/models/manifests/registry.ollama.ai/library/bge-m3/latest
+  register: stored
+
 - name: Add what is new
   edgellm.host.models_lock:
     dir: "{{ inventory_dir }}/../models"
@@ -136,8 +141,8 @@ EXAMPLES = r"""
       - name: bge-m3
         host: "{{ inventory_hostname }}"
         registry: bge-m3
-        digest: "{{ found.models[0].digest }}"
-        manifest: "{{ found.models[0].manifest }}"
+        digest: "{{ bge_m3.model.digest }}"
+        manifest: "{{ stored.content | ansible.builtin.b64decode }}"
 
 - name: Take what the last batch of hosts has
   edgellm.host.models_lock:

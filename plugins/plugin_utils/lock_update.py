@@ -164,13 +164,17 @@ class Merged:
         path = self.after.manifest
         return [
             _diff(self.after.path, self.before.text, self.after.text),
-            *(_diff(path(digest), "", raw.decode()) for digest, raw in self.new_manifests.items()),
-            *(_diff(path(digest), raw.decode(), "") for digest, raw in self.old_manifests.items()),
+            *(_diff(path(digest), "", _shown(raw)) for digest, raw in self.new_manifests.items()),
+            *(_diff(path(digest), _shown(raw), "") for digest, raw in self.old_manifests.items()),
         ]
 
 
 def _only(these: Mapping[str, bytes], those: Mapping[str, bytes]) -> dict[str, bytes]:
     return {digest: these[digest] for digest in sorted(these) if digest not in those}
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _diff(path: Path, before: str, after: str) -> dict[str, str]:
@@ -182,45 +186,70 @@ def _diff(path: Path, before: str, after: str) -> dict[str, str]:
     }
 
 
-def merge(lock: Lock, offers: Sequence[Offer], update: Iterable[names.Name] = ()) -> Merged:
+def merge(lock: Lock, offers: Iterable[Offer], update: Iterable[names.Name] = ()) -> Merged:
     """The lock with the models that it lacks, and with other versions of those to update.
 
     What the first offer has settled, a later one cannot change: the hosts must agree.
     """
-    entries, manifests = dict(lock.entries), dict(lock.manifests)
-    to_update = {name.key for name in update}
-    settled: dict[str, str] = {}
-    outcomes: dict[str, str] = {}
-    drift: list[Drift] = []
+    merging = _Merging(lock, frozenset(name.key for name in update))
     for found in offers:
-        key, known = found.name.key, entries.get(found.name.key)
+        merging.take(found)
+    return merging.result()
+
+
+class _Merging:
+    """A lock that fills up, offer by offer."""
+
+    def __init__(self, lock: Lock, to_update: frozenset[str]) -> None:
+        self._lock = lock
+        self._to_update = to_update
+        self._entries = dict(lock.entries)
+        self._manifests = dict(lock.manifests)
+        # Which host had the first say on a model.
+        self._settled: dict[str, str] = {}
+        self._outcomes: dict[str, str] = {}
+        self._drift: list[Drift] = []
+
+    def take(self, found: Offer) -> None:
+        key = found.name.key
+        known = self._entries.get(key)
         difference = _difference(known, found.entry) if known else None
-        if known and difference and (key not in to_update or key in settled):
-            by = f"by {settled[key] or 'another host'} now" if key in settled else ""
-            why = by or f"({lock.where(known)}); only playbooks/models.yml changes the lock"
-            drift.append(Drift(known.name, found.host, *difference, why))
-            continue
-        if known and not difference:
-            entries[key] = _joined(known, found.entry)
-            outcome = "unchanged" if entries[key] == known else "added"
+        if known is None:
+            self._put(found, found.entry, "added")
+        elif difference is None:
+            joined = _joined(known, found.entry)
+            self._put(found, joined, "unchanged" if joined == known else "added")
+        elif key in self._to_update and key not in self._settled:
+            self._put(found, found.entry, "replaced")
         else:
-            entries[key] = found.entry
-            outcome = "replaced" if known else "added"
-        settled.setdefault(key, found.host)
-        if outcomes.get(entries[key].name, "unchanged") == "unchanged":
-            outcomes[entries[key].name] = outcome
-        if found.entry.digest and found.manifest:
-            manifests[found.entry.digest] = found.manifest
-    if entries == lock.entries:
-        return Merged(lock, lock, outcomes, tuple(drift))
-    needed = {entry.digest for entry in entries.values()}
-    after = dataclasses.replace(
-        lock,
-        text=_render(entries),
-        entries=entries,
-        manifests={digest: raw for digest, raw in manifests.items() if digest in needed},
-    )
-    return Merged(lock, after, outcomes, tuple(drift))
+            why = self._why(key, known)
+            self._drift.append(Drift(known.name, found.host, *difference, why))
+
+    def _put(self, found: Offer, entry: Entry, outcome: str) -> None:
+        key = found.name.key
+        self._entries[key] = entry
+        self._settled.setdefault(key, found.host)
+        if self._outcomes.get(entry.name, "unchanged") == "unchanged":
+            self._outcomes[entry.name] = outcome
+        if entry.digest and found.manifest:
+            self._manifests[entry.digest] = found.manifest
+
+    def _why(self, key: str, known: Entry) -> str:
+        if key in self._settled:
+            return f"by {self._settled[key] or 'another host'} now"
+        return f"({self._lock.where(known)}); only playbooks/models.yml changes the lock"
+
+    def result(self) -> Merged:
+        after = self._lock
+        if self._entries != self._lock.entries:
+            needed = {entry.digest for entry in self._entries.values()}
+            after = Lock(
+                self._lock.path,
+                _render(self._entries),
+                self._entries,
+                {digest: raw for digest, raw in self._manifests.items() if digest in needed},
+            )
+        return Merged(self._lock, after, self._outcomes, tuple(self._drift))
 
 
 def _difference(known: Entry, found: Entry) -> tuple[str, object, object] | None:

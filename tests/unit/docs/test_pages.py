@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.language import LANGUAGES
+from ansible_collections.edgellm.host.plugins.plugin_utils import catalogue, lock, strict_yaml
 
 from tests.unit.docs.lab_names import LAB_NAMES
 from tests.unit.docs.pages import DOCS, Command, commands, headings, prose, rows, spans
@@ -16,6 +19,8 @@ from tests.unit.docs.pages import DOCS, Command, commands, headings, prose, rows
 ROOT = DOCS.parent
 NAMES = ("operations.md", "troubleshooting.md")
 PAGES = [DOCS / name for name in NAMES] + [DOCS / "ja" / name for name in NAMES]
+#: What explains, and gives nothing to type on a host.
+MODELS = [DOCS / "models.md", DOCS / "ja" / "models.md"]
 #: What used to be typed; every line of it has its row.
 BEFORE = (
     "docker run --rm --gpus all nvidia/cuda:12.4.1-base-ubuntu22.04 nvidia-smi",
@@ -63,7 +68,7 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "models.md"])
 def test_both_languages_have_the_same_headings(name):
     english, japanese = (
         [heading.split(" ", 1)[0] for heading in headings(folder / name)]
@@ -82,7 +87,7 @@ def test_both_languages_have_the_same_commands(name):
     assert english == japanese
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "models.md"])
 def test_both_languages_have_the_same_rows(name):
     english, japanese = (
         [(len(row), spans(row[0])) for row in rows(folder / name)] for folder in (DOCS, DOCS / "ja")
@@ -103,7 +108,7 @@ def test_no_command_hides_outside_of_a_console_block(page):
     assert {note.removeprefix("<!-- not run: ").removesuffix(" -->") for note in notes} == blocks
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
+@pytest.mark.parametrize("page", PAGES + MODELS, ids=page_id)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert links
@@ -189,6 +194,59 @@ def test_the_file_to_fetch_by_hand_is_the_catalogues():
     assert set(re.findall(r"\b[0-9a-f]{64}\b", text)) == {source["sha256"]}
     for line in (model / "Modelfile").read_text(encoding="utf-8").splitlines()[1:]:
         assert f"'{line}'" in text
+
+
+def _examples(page: Path) -> dict[str, str]:
+    """The YAML of a page, by the path in its first line."""
+    return dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+
+
+def test_examples_of_models_are_the_same_in_both_languages():
+    english, japanese = map(_examples, MODELS)
+    assert english == japanese
+    assert sorted(english) == [
+        "models/elyza-jp-8b/model.yml",
+        "models/models.lock.yml",
+        "models/support-desk/model.yml",
+    ]
+
+
+def test_examples_of_models_are_valid(tmp_path):
+    for name, text in _examples(MODELS[0]).items():
+        if name.endswith("/model.yml"):
+            assert catalogue.parse(text, Path(name))[1] == "Modelfile"
+        else:
+            (tmp_path / lock.LOCK_FILE).write_text(text)
+            (entry,) = lock.load(tmp_path).entries.values()
+            assert entry.said() == yaml.safe_load(text)["models"][entry.name]
+
+
+def _keys(shape: strict_yaml.Section, above: str = "") -> list[str]:
+    """Every key of a schema that holds a value, in its order."""
+    found = []
+    for key, inner in shape.keys.items():
+        is_section = isinstance(inner, strict_yaml.Section)
+        found += _keys(inner, f"{above}{key}.") if is_section else [f"{above}{key}"]
+    return found
+
+
+def _first_cells(page: Path, after: str, before: str) -> list[str]:
+    firsts = [row[0] for row in rows(page)]
+    between = firsts[firsts.index(after) + 1 : firsts.index(before) if before else None]
+    return [span for cell in between for span in spans(cell)]
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "state", "entry"),
+    [(MODELS[0], "key", "state", "in an entry"), (MODELS[1], "キー", "state", "項目")],
+    ids=["en", "ja"],
+)
+def test_every_key_of_a_model_and_of_the_lock_has_its_row(page, key, state, entry):
+    assert sorted(_first_cells(page, key, state)) == sorted(_keys(catalogue.SCHEMA))
+    said = {field.name for field in dataclasses.fields(lock.Entry)} - {"name", "line"}
+    assert set(_first_cells(page, entry, "")) == {"from" if f == "base" else f for f in said}
+    for language in LANGUAGES:
+        assert f"`{language}`" in page.read_text(encoding="utf-8")
 
 
 def test_lab_names_are_the_catalogues_and_the_scenarios():
