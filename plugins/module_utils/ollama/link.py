@@ -126,7 +126,7 @@ def _is_no_model(header: Header) -> str | None:
     if header.split_count > 1:
         return f"The GGUF file is one of {header.split_count} parts, which Ollama has to join."
     if header.text(f"{header.architecture}.source_quantization"):
-        return "The GGUF file comes from weights of 8 bits, to which Ollama brings it back."
+        return "The GGUF file was made of FP8 weights, and Ollama quantizes such a file on upload."
     if not header.tensors:
         return "The GGUF file has no weights."
     return None
@@ -198,7 +198,7 @@ def _texts(fields: Mapping[str, t.Any]) -> Iterable[Text]:
         yield _text(f"{_LAYER_TYPE}params", _json_line(dict(sorted(parameters.items()))))
     if fields.get("messages"):
         messages = [
-            {"role": message["role"].lower(), "content": message["content"]}
+            {"role": message["role"].lower(), "content": message.get("content") or ""}
             for message in fields["messages"]
         ]
         yield _text(f"{_LAYER_TYPE}messages", _json_line(messages))

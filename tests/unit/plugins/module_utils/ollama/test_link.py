@@ -161,7 +161,7 @@ def test_link_where_nothing_is_lost(fields, read, version):
             "but a projector",
         ),
         (BOTH, header(split__count=3), "0.32.15", "one of 3 parts"),
-        (BOTH, header(**{"llama.source_quantization": "hf_fp8"}), "0.32.15", "weights of 8 bits"),
+        (BOTH, header(**{"llama.source_quantization": "hf_fp8"}), "0.32.15", "FP8 weights"),
         (BOTH, header(tensors=0), "0.32.15", "has no weights"),
         (BOTH, header("gemma4"), "0.32.15", "no RENDERER and PARSER, which Ollama chooses by the"),
         ({**BOTH, "parser": "b"}, header("laguna"), "0.24.0", "the architecture laguna"),
@@ -184,8 +184,9 @@ def test_upload_where_something_would_be_lost(fields, read, version, reason):
         FIELDS,
         {"license": "one text"},
         {"license": ["same", "same"], "messages": [{"role": "User", "content": "x"}]},
+        {"messages": [{"role": "assistant"}]},
     ],
-    ids=["nothing", "all", "licence", "twice"],
+    ids=["nothing", "all", "licence", "twice", "silent"],
 )
 def test_every_byte_is_as_the_server_writes_it(ollama, store, file, fields):
     create(ollama, file, fields)
