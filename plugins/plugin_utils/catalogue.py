@@ -211,10 +211,12 @@ def with_lock(spec: Spec, lock: Lock) -> Spec:
     entry = lock.find(names.parse(spec.name))
     if entry is None:
         return spec
-    made = None
+    locked: recipe.Weights | recipe.Base | None = None
     if entry.gguf and spec.source["gguf"]:
-        weights = recipe.Weights(spec.file, entry.gguf["sha256"])
-        made = recipe.make(names.parse(spec.name), weights, spec.modelfile).spec
+        locked = recipe.Weights(spec.file, entry.gguf["sha256"])
+    elif entry.base and spec.source["from"]:
+        locked = recipe.Base(names.parse(spec.source["from"]), entry.base["digest"])
+    made = recipe.make(names.parse(spec.name), locked, spec.modelfile).spec if locked else None
     told = {
         **dict.fromkeys(("registry", "digest", "size", "gguf", "from", "spec", "digests")),
         **entry.said(),

@@ -66,7 +66,9 @@ def lock_entries(
             raw = manifests.get(model["digest"])
             if raw and (not spec["lock"] or is_to_move(spec, update)):
                 found.append({**entry, "registry": spec["source"]["registry"], "manifest": raw})
-        elif result.get("recorded"):
+        elif result.get("recorded") and (
+            result["recorded"]["base_digest"] or spec["source"]["gguf"]
+        ):
             found.append({**entry, **_created(spec, result, by_name.get(spec["name"], {}))})
     return found
 

@@ -291,7 +291,7 @@ def _contradiction(
     for what, locked, now in _details(entry, source):
         if now is not None and locked is not None and locked != now:
             return what, locked, f"the catalogue says {now}"
-    if entry.gguf and spec and spec != entry.spec:
+    if spec and spec != entry.spec:
         return "spec", entry.spec, f"with the catalogue's Modelfile it is {spec}"
     base = lock.find(names.parse(entry.base["name"])) if entry.base else None
     if entry.base and base and entry.base["digest"] not in (base.digest, *base.digests.values()):

@@ -201,3 +201,22 @@ def test_lock_that_is_not_whole_is_refused(query, own):
     path.write_text(path.read_text().replace("digests:", "digest:"))
     with pytest.raises(AnsibleError, match=f"catalogue: {path}:3: 'models.tiny:latest.digest' mus"):
         query("bge-m3", models_dir=str(own))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "is_stale"), [("0.2", False), ("2e-1", False), ("0.6", True)]
+)
+def test_changed_modelfile_of_a_model_on_a_base_is_told(query, tmp_path, temperature, is_stale):
+    text = "FROM base:1b\nPARAMETER temperature {}\n"
+    base = recipe.Base(names.parse("base:1b"), A)
+    made = recipe.make(names.parse("kind"), base, text.format("0.2")).spec
+    (tmp_path / "kind").mkdir()
+    (tmp_path / "kind/model.yml").write_text("source: {from: 'base:1b'}\nmodelfile: Modelfile\n")
+    (tmp_path / "kind/Modelfile").write_text(text.format(temperature))
+    (tmp_path / "models.lock.yml").write_text(
+        "format: 1\nmodels:\n  kind:latest:\n"
+        f"    from: {{name: 'registry.ollama.ai/library/base:1b', digest: {A}}}\n"
+        f"    spec: {made}\n    digests: {{0.32.15: {B}}}\n"
+    )
+    (spec,) = query("kind", models_dir=str(tmp_path))
+    assert bool(spec["lock"]["stale"]) is is_stale
