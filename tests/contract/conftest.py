@@ -99,7 +99,7 @@ def name(names: t.Iterator[str]) -> str:
 
 @pytest.fixture(scope="session")
 def gguf(server: Server, run: str) -> str:
-    """The digest of an uploaded GGUF file that can chat."""
+    """The digest of an uploaded GGUF file that can chat; it has no chat template of its own."""
     return server.upload(weights.model(run))
 
 
@@ -123,7 +123,7 @@ def base(server: Server, names: t.Iterator[str], gguf: str) -> str:
 def embedder(server: Server, names: t.Iterator[str], run: str) -> str:
     """A model that can only embed."""
     name = next(names)
-    content = weights.model(f"{run} embeds", embeds=True, chat_template=None)
+    content = weights.model(f"{run} embeds", embeds=True)
     server.create(name, files={"x.gguf": server.upload(content)})
     return name
 

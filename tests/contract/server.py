@@ -45,13 +45,13 @@ class Server:
     def pull(self, model: str) -> list[JsonObject]:
         """The lines of a pull that must succeed."""
         lines = self.lines("pull", model=model, insecure=True)
-        assert lines[-1] == {"status": "success"}
+        assert lines[-1] == {"status": "success"}, lines[-1]
         return lines
 
     def create(self, model: str, **body: t.Any) -> list[JsonObject]:
         """The lines of a create that must succeed."""
         lines = self.lines("create", model=model, **body)
-        assert lines[-1] == {"status": "success"}
+        assert lines[-1] == {"status": "success"}, lines[-1]
         return lines
 
     def delete(self, model: str) -> httpx.Response:

@@ -13,6 +13,7 @@ from tests.contract.server import Server, failure
 from tests.contract.target import TARGET
 from tests.contract.weights import TEMPLATE
 
+STOPS = [["stop", '"<|im_end|>"'], ["stop", '"<|im_start|>"']]
 NOTHING = "sha256:" + "0" * 64
 
 
@@ -24,6 +25,12 @@ def parameters(server: Server, model: str) -> list[list[str]]:
 def kinds(lines: t.Iterable[dict[str, t.Any]]) -> list[str]:
     """What the lines of a create say, without the digests."""
     return [line["status"].split(" sha256:")[0] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def known(server: Server, run: str) -> str:
+    """The digest of an uploaded GGUF file whose chat template is a known one."""
+    return server.upload(weights.model(f"{run} in ChatML", chat_template=weights.CHATML))
 
 
 class TestFromAFile:
@@ -69,14 +76,26 @@ class TestFromAFile:
             digests.add(server.digest(name))
         assert len(digests) == 3
 
-    def test_a_known_chat_template_becomes_layers(
-        self, server: Server, gguf: str, name: str
+    def test_a_known_chat_template_becomes_a_template_and_stops(
+        self, server: Server, known: str, name: str
     ) -> None:
-        server.create(name, files={"x.gguf": gguf})
-        modelfile = server.show(name)["modelfile"]
-        detected = "<|im_start|>{{ .Role }}" in modelfile or "{{ .System }}<|im_end|>" in modelfile
-        assert detected is TARGET.since({"0.9": True}, standin=False)
-        assert bool(parameters(server, name)) is detected
+        lines = server.create(name, files={"x.gguf": known})
+        assert {"status": "using autodetected template chatml"} in lines
+        assert "<|im_start|>{{ .Role }}" in server.show(name)["modelfile"]
+        assert parameters(server, name) == STOPS
+
+    def test_a_template_of_ones_own_leaves_the_detected_stops(
+        self, server: Server, known: str, name: str
+    ) -> None:
+        server.create(name, files={"x.gguf": known}, template=TEMPLATE, parameters={"top_k": 1})
+        assert "<|im_start|>{{ .Role }}" not in server.show(name)["modelfile"]
+        assert parameters(server, name) == [*STOPS, ["top_k", "1"]]
+
+    def test_stops_of_ones_own_replace_the_detected_ones(
+        self, server: Server, known: str, name: str
+    ) -> None:
+        server.create(name, files={"x.gguf": known}, parameters={"stop": ["X"]})
+        assert parameters(server, name) == [["stop", '"X"']]
 
     def test_an_unknown_chat_template_becomes_none(self, server: Server, name: str) -> None:
         content = weights.model(name, chat_template="{{ messages[-1].content }}" + "{# x #}" * 99)

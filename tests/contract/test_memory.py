@@ -89,16 +89,20 @@ def test_unload(idle: Server, base: str) -> None:
     assert idle.done("generate", model=base, keep_alive=0).json()["done_reason"] == "unload"
 
 
-def test_models_of_one_file_share_their_place(
-    idle: Server, base: str, names: t.Iterator[str]
+def test_models_of_one_file_share_their_place_and_the_first_gives_the_name(
+    idle: Server, base: str, name: str
 ) -> None:
-    twin = next(names)
-    idle.done("copy", source=base, destination=twin)
-    idle.done("generate", model=base)
-    idle.done("generate", model=twin)
-    mine = {f"{base}:latest", f"{twin}:latest"} & set(idle.running())
-    assert mine == {f"{twin}:latest"}
-    idle.done("generate", model=twin, keep_alive=0)
+    idle.create(name, **{"from": base}, system="Another model.")
+    both = {f"{base}:latest", f"{name}:latest"}
+    for model in (base, name):
+        idle.done("generate", model=model)
+        assert both & set(idle.running()) == {f"{base}:latest"}
+    # Other options load anew, under the name they were asked by.
+    idle.done("generate", model=name, options={"num_ctx": 64})
+    assert both & set(idle.running()) == {f"{name}:latest"}
+    # Whoever of the two unloads, unloads the place.
+    idle.done("generate", model=base, keep_alive=0)
+    until(lambda: not both & set(idle.running()))
 
 
 def test_a_deleted_model_stays_in_memory(idle: Server, base: str, name: str) -> None:

@@ -110,7 +110,7 @@ MISSING: dict[str, t.Callable[[str], str]] = {
     "show": TARGET.since(
         {
             "0.9": "model '{}' not found".format,
-            "0.20": "model '{}:latest' not found".format,
+            "0.30": "model '{}:latest' not found".format,
         }
     ),
     "copy": 'model "{}" not found'.format,

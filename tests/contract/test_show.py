@@ -42,7 +42,6 @@ def test_parameters(
     server: Server, gguf: str, name: str, given: dict[str, t.Any], printed: list[str]
 ) -> None:
     server.create(name, files={"x.gguf": gguf}, template="x", parameters=given)
-    # A template of one's own keeps what else would be detected out.
     assert server.show(name)["parameters"].splitlines() == printed
 
 
@@ -68,8 +67,14 @@ def test_the_weights(server: Server, base: str) -> None:
     assert details["format"] == "gguf"
     assert details["family"] == "llama"
     assert details["families"] == ["llama"]
-    assert details["quantization_level"] == "F32"
-    assert details["parent_model"] == ""
+    # Old servers take the number 0, which stands for F32, for none.
+    assert details["quantization_level"] == TARGET.since({"0.9": "unknown", "0.30": "F32"})
+
+
+def test_the_parent_of_a_model_from_a_file(server: Server, base: str) -> None:
+    parent = server.show(base)["details"]["parent_model"]
+    is_the_upload = parent.endswith(f"/blobs/sha256-{server.weights(base)}")
+    assert is_the_upload is bool(parent) is TARGET.since({"0.9": True, "0.30": False})
 
 
 def test_a_long_list_in_the_weights_is_left_out(server: Server, base: str) -> None:

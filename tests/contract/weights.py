@@ -10,12 +10,10 @@ import gguf
 import numpy
 
 CHATML = (
-    "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}"
-    "{% endif %}{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + "
-    "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
-    "{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + "
+    "'\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""A chat template that Ollama knows by heart."""
+"""A chat template of the kind that Ollama knows by heart."""
 
 SAID = "ready"
 """What the model answers to everything whose prompt ends with a line break."""
@@ -30,7 +28,7 @@ _END = 2
 _SURE = 40.0
 
 
-def model(label: str, *, embeds: bool = False, chat_template: str | None = CHATML) -> bytes:
+def model(label: str, *, embeds: bool = False, chat_template: str | None = None) -> bytes:
     """A llama that says one word and stops; another label makes another file.
 
     Attention and feed-forward are zero, so that the next token follows from the last one alone.
