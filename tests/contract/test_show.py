@@ -67,8 +67,8 @@ def test_the_weights(server: Server, base: str) -> None:
     assert details["format"] == "gguf"
     assert details["family"] == "llama"
     assert details["families"] == ["llama"]
-    # Old servers take the number 0, which stands for F32, for none.
-    assert details["quantization_level"] == TARGET.since({"0.9": "unknown", "0.30": "F32"})
+    # The number 0, which stands for F32, is taken for none.
+    assert details["quantization_level"] == "unknown"
 
 
 def test_the_parent_of_a_model_from_a_file(server: Server, base: str) -> None:
