@@ -87,6 +87,15 @@ def test_generate(server: Server, base: str) -> None:
     assert all(pieces[-1][counter] > 0 for counter in COUNTERS)
 
 
+def test_a_prompt_can_be_looked_at_without_being_answered(server: Server, base: str) -> None:
+    body = {"model": base, "messages": ASK, "stream": False, "_debug_render_only": True}
+    rendered = server.done("chat", **body).json()["_debug_info"]["rendered_template"]
+    # The model's own messages come first, its system prompt before the question or before all.
+    assert "Be short." in rendered
+    assert "Hi & bye" in rendered
+    assert rendered.endswith("Are you there?\n")
+
+
 def test_a_raw_prompt_is_sent_as_it_is(server: Server, base: str) -> None:
     body = {"model": base, "options": EXACT, "stream": False, "raw": True}
     assert server.done("generate", prompt="x\n", **body).json()["response"] == SAID

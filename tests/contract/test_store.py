@@ -14,6 +14,7 @@ import pytest
 
 from tests.contract import weights
 from tests.contract.server import CONFIG, KIND, MANIFEST, JsonObject, Registry, Server, digest_of
+from tests.contract.target import TARGET
 from tests.contract.weights import SAID, TEMPLATE
 
 
@@ -158,6 +159,17 @@ class TestLink:
             assert file.stat().st_nlink == 2
             assert server.delete(f"{name}:{tag}").is_success
         assert file.stat().st_nlink == 1
+
+    def test_its_time_changes_when_a_model_is_made_of_it(
+        self, server: Server, store: Path, file: Path, name: str
+    ) -> None:
+        link_in(store, file, name)
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        server.done("copy", source=name, destination=f"{name}:copy")
+        assert file.stat().st_mtime == 1_000_000_000
+        server.create(f"{name}:child", **{"from": name})
+        touched = file.stat().st_mtime != 1_000_000_000
+        assert touched is TARGET.since({"0.9": False, "0.21": True})
 
     def test_a_re_create_by_the_server_replaces_it(
         self, server: Server, store: Path, file: Path, name: str
