@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import httpx
+import pytest
 
 from lab.ollama.settings import Settings
 
@@ -60,7 +61,10 @@ def _from_environment() -> Target:
     store, program = os.environ.get("OLLAMA_STORE"), os.environ.get("OLLAMA_BIN")
     if not url:
         return Target("", None, None, Settings().version)
-    version = httpx.get(f"{url}/api/version", trust_env=False).raise_for_status().json()["version"]
+    try:
+        version = httpx.get(f"{url}/api/version", trust_env=False).json()["version"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise pytest.UsageError(f"OLLAMA_URL={url}: no Ollama answers there: {error}") from error
     return Target(url, Path(store) if store else None, Path(program) if program else None, version)
 
 
