@@ -1,6 +1,6 @@
 # Every target is one command of scripts/ or of the tools in .venv; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo here venv test test-full lint check unit molecule build lock clean dev
+.PHONY: help demo here venv test test-full lint check unit contract molecule build lock clean dev
 MAKEFLAGS += --no-print-directory
 
 PYTEST = .venv/bin/python -m pytest
@@ -31,6 +31,9 @@ lint: dev ## static gates, the fastest first
 
 unit: dev ## unit tests
 	@$(PYTEST)
+
+contract: dev ## what we rely on in Ollama: make contract OLLAMA_URL=http://… (without it: the stand-in)
+	@$(PYTEST) tests/contract
 
 molecule: dev ## one scenario of molecule/: make molecule S=site
 	@scripts/molecule $(S)

@@ -9,7 +9,7 @@ import json
 import os
 import typing as t
 
-from lab.ollama import gguf_header, gofmt, gojson, gotemplate, names
+from lab.ollama import detection, gguf_header, gofmt, gojson, gotemplate, names
 from lab.ollama.answers import Event, Events
 from lab.ollama.errors import ApiError
 from lab.ollama.gguf_header import Header, NotGGUF
@@ -38,6 +38,14 @@ class Draft:
     headers: list[Header] = dataclasses.field(default_factory=list)
     inherited: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     fresh: set[str] = dataclasses.field(default_factory=set)
+    detected: tuple[Layer, str] | None = None
+
+    def status(self, layer: Layer) -> str:
+        """What is told about a layer of the finished model."""
+        if self.detected and layer is self.detected[0]:
+            return f"using autodetected template {self.detected[1]}"
+        verb = "creating new" if layer.digest in self.fresh else "using existing"
+        return f"{verb} layer {layer.digest}"
 
     def remove(self, kind: str) -> None:
         self.layers = [layer for layer in self.layers if layer.kind != kind]
@@ -108,6 +116,15 @@ class Creator:
             layer = Layer(MEDIA_PREFIX + kind, digest, path.stat().st_size)
             self._use(draft, layer, fresh=False)
             draft.headers.append(header)
+            if not adapter:
+                self._detect(draft, header)
+
+    def _detect(self, draft: Draft, header: Header) -> None:
+        known = detection.detect(str(header.kv.get("tokenizer.chat_template", "")))
+        if known is not None:
+            self._add(draft, "template", known.template)
+            draft.detected = draft.layers[-1], known.name
+            self._add(draft, "params", gojson.dumps_sorted(known.parameters))
 
     def _take_texts(self, draft: Draft, body: dict[str, t.Any]) -> None:
         if body.get("template"):
@@ -139,8 +156,7 @@ class Creator:
         config_text = gojson.dumps(_config(draft, body)) + "\n"
         config, _fresh = self.store.add_blob(config_text.encode(), CONFIG_TYPE)
         for layer in draft.layers:
-            verb = "creating new" if layer.digest in draft.fresh else "using existing"
-            yield {"status": f"{verb} layer {layer.digest}"}
+            yield {"status": draft.status(layer)}
         yield {"status": "writing manifest"}
         before = self._previous(name)
         self.store.write_manifest(name, render_manifest(config, draft.layers))

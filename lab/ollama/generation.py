@@ -62,7 +62,7 @@ async def generate(server: Server, request: Request) -> Response:
         asked = [{"role": "user", "content": text}]
         whole = prompt.conversation(model, asked, system=body.get("system") or None)
         earlier = runner.loaded.detokenize(body["context"]) if body.get("context") else ""
-        return earlier + prompt.render(runner, whole, body.get("template") or None)
+        return earlier + prompt.render(runner, model, whole, body.get("template") or None)
 
     if body.get("_debug_render_only"):
         return await _rendered(server, job, render)
@@ -93,7 +93,7 @@ async def chat(server: Server, request: Request) -> Response:
             return answer(inference.idle_answer(name, empty, "load"))
 
     def render(runner: Runner) -> str:
-        return prompt.render(runner, prompt.conversation(model, messages))
+        return prompt.render(runner, model, prompt.conversation(model, messages))
 
     def piece(text: str) -> dict[str, t.Any]:
         return {"message": {"role": "assistant", "content": text}}

@@ -364,10 +364,17 @@ def parse(source: str) -> tuple[Node, ...]:
 
 def check(source: str) -> None:
     """Raise the 400 that a malformed template earns."""
+    if (found := mistake(source)) is not None:
+        raise ApiError(f"template error: {found}", 400)
+
+
+def mistake(source: str) -> str | None:
+    """What is wrong with a template, in Go's words, or None."""
     try:
         parse(source)
     except TemplateError as error:
-        raise ApiError(f"template error: {error}", 400) from None
+        return str(error)
+    return None
 
 
 def _fields(nodes: t.Iterable[Node]) -> t.Iterator[str]:

@@ -22,7 +22,9 @@ def conversation(
     return whole
 
 
-def render(runner: Runner, messages: list[Message], template: str | None = None) -> str:
+def render(
+    runner: Runner, model: Model, messages: list[Message], template: str | None = None
+) -> str:
     """Return the prompt for a conversation, oldest messages dropped until it fits.
 
     System messages and the last message always stay.
@@ -30,16 +32,17 @@ def render(runner: Runner, messages: list[Message], template: str | None = None)
     text = ""
     for start in range(len(messages)):
         dropped_system = [one for one in messages[:start] if one["role"] == "system"]
-        text = _render(runner, dropped_system + messages[start:], template)
+        text = _render(runner, model, dropped_system + messages[start:], template)
         if len(runner.loaded.tokenize(text)) <= runner.context:
             break
     return text
 
 
-def _render(runner: Runner, messages: list[Message], template: str | None) -> str:
-    if template is None and runner.model.uses_jinja:
+def _render(runner: Runner, model: Model, messages: list[Message], template: str | None) -> str:
+    # Not the runner's model: it may be another one of the same weights.
+    if template is None and model.uses_jinja:
         return runner.loaded.render(messages)
-    chosen = template or runner.model.template or DEFAULT_TEMPLATE
+    chosen = template or model.template or DEFAULT_TEMPLATE
     return gotemplate.render_messages(chosen, messages)
 
 

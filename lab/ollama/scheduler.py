@@ -59,7 +59,7 @@ class Runner:
 
 
 class Scheduler:
-    """Runners by weights file: two models that share one GGUF share one runner."""
+    """Runners by weights file: two models that share one GGUF share one runner, the first's."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
@@ -124,7 +124,6 @@ class Scheduler:
                 else:
                     await self._unload(victim)
             runner.users += 1
-            runner.model = model
             runner.used_at = time.time()
             if runner.timer:
                 runner.timer.cancel()

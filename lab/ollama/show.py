@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from lab.ollama import gofmt
+from lab.ollama import gofmt, gotemplate
 from lab.ollama.errors import ApiError
 from lab.ollama.model import DEFAULT_TEMPLATE, Model, details, load
 from lab.ollama.store import Installed, Store
@@ -42,6 +42,8 @@ def _lengths(model: Model) -> dict[str, int]:
 
 def show(model: Model, *, verbose: bool = False, system: str = "") -> dict[str, t.Any]:
     """Return the answer of `/api/show`, empty optional fields left out."""
+    if (mistake := gotemplate.mistake(model.template or "")) is not None:
+        raise ApiError(mistake, 500)
     shown_system = system or model.system
     optional: dict[str, t.Any] = {
         "license": "\n".join(model.licenses),

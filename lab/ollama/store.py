@@ -60,8 +60,8 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Hex sha256 of the manifest's bytes."""
-        return hashlib.sha256(self.raw).hexdigest()
+        """Hex sha256 of the manifest's bytes, as far as the real server reads them."""
+        return hashlib.sha256(self.raw[: _read_length(self.raw)]).hexdigest()
 
     @property
     def blobs(self) -> tuple[Layer, ...]:
@@ -84,6 +84,17 @@ class Installed:
     path: Path
     manifest: Manifest
     modified: float
+
+
+def _read_length(raw: bytes) -> int:
+    """How much of a manifest Go's JSON decoder reads: its buffer's steps, until the object ends.
+
+    So a line break after exactly 512, 1536, 3584, … bytes is no part of the digest.
+    """
+    end, buffer = len(raw.rstrip()), 512
+    while buffer < end:
+        buffer = 2 * buffer + 512
+    return buffer
 
 
 def parse_manifest(raw: bytes) -> Manifest:

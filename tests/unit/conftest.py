@@ -261,7 +261,7 @@ class Registry:
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-def small_gguf(label: str, *, embeds: bool = False) -> bytes:
+def small_gguf(label: str, *, embeds: bool = False, chats: bool = True) -> bytes:
     """A valid GGUF file without any use; another label makes another file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.gguf"
@@ -270,7 +270,8 @@ def small_gguf(label: str, *, embeds: bool = False) -> bytes:
         writer.add_context_length(2048)
         writer.add_embedding_length(64)
         writer.add_block_count(1)
-        writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
+        if chats:
+            writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
         if embeds:
             writer.add_pooling_type(gguf.PoolingType.MEAN)
         writer.add_tensor("token_embd.weight", np.zeros((16, 64), dtype=np.float32))

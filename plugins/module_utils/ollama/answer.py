@@ -12,6 +12,9 @@ import json
 import math
 import typing as t
 
+from . import compare, names
+from .errors import InvalidName, NotFound
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -70,10 +73,13 @@ def ask(client: Client, request: Request, kind: Kind, known: tuple[str, ...]) ->
 def placement(client: Client, request: Request, digest: str) -> JsonObject:
     """Where the model is in memory now."""
     running = client.running()
-    # Models that share their weights share one place in memory, under the name used last.
     mine = [entry for entry in running if entry.get("name") == request.name.short] or [
         entry for entry in running if entry.get("digest") == digest
     ]
+    if running and not mine:
+        # Models of the same weights share one place in memory, under the name that was first.
+        weights = compare.weights_of(client.show(request.name))
+        mine = [entry for entry in running if weights and _weights_of(client, entry) == weights]
     if not mine:
         return dict.fromkeys(("size", "size_vram", "processor", "gpu_share"))
     size, size_vram = int(mine[0].get("size") or 0), int(mine[0].get("size_vram") or 0)
@@ -83,6 +89,14 @@ def placement(client: Client, request: Request, digest: str) -> JsonObject:
         "processor": processor(size, size_vram),
         "gpu_share": gpu_share(size, size_vram),
     }
+
+
+def _weights_of(client: Client, entry: Mapping[str, t.Any]) -> str | None:
+    try:
+        return compare.weights_of(client.show(names.parse(str(entry.get("name")))))
+    except (NotFound, InvalidName):
+        # Removed since; it stays in memory for a while.
+        return None
 
 
 def processor(size: int, size_vram: int) -> str:

@@ -17,7 +17,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.status_file import St
 
 from . import compare, files, link, model, plan, registry, snapshots
 from .client import Client, Installed
-from .errors import OllamaError
+from .errors import ApiError, NotFound, OllamaError
 from .model import HASHING_BYTES_PER_SECOND, Outcome, describe
 from .progress import Progress
 from .recipe import Base, Recipe, Weights
@@ -26,6 +26,7 @@ from .record import Origin, OriginRecord
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .names import Name
     from .store import Store
 
 # The first release that writes the file anew on create, so that its hash tells nothing.
@@ -168,12 +169,16 @@ def _judged(
     if weights.sha256 is None or not Path(weights.path).is_file():
         return None, f"Nobody can look into {weights.path} before it is there."
     header = gguf.read(weights.path)
-    declined = link.judge(wanted.recipe.fields, header, state.server_version)
+    declined = link.judge(wanted.recipe.fields, header)
     if declined:
         return None, declined
     linked = link.make(wanted.recipe.fields, header, weights.sha256, weights.size or 0)
     if wanted.digest not in (None, linked.digest):
         return None, f"A link gives the digest {linked.digest}, not the expected one."
+    try:
+        snapshots.staged(wanted.recipe.name, linked.digest)
+    except Refused as error:
+        return None, str(error)
     return linked, None
 
 
@@ -331,11 +336,20 @@ def _actions(wanted: Wanted, state: State) -> tuple[plan.Action, ...]:
     recipe, current = wanted.recipe, state.current
     base = state.base_plan.actions if state.base_plan else ()
     kept = plan.keep(current, wanted.keep_previous or state.foreign, state.installed)
-    if state.linked and recipe.weights:
-        size = recipe.weights.size or 0
-        made = plan.Action("link", recipe.name, digest=state.linked.digest, bytes_reuse=size)
-        return (*kept, made)
+    if state.linked:
+        return (*kept, *_linking(recipe, state.linked))
     return (*base, *kept, *_uploads(recipe, state), *_creation(wanted, state))
+
+
+def _linking(recipe: Recipe, linked: link.Linked) -> list[plan.Action]:
+    # Under another name first: whether the server can read what was written is known only then.
+    aside = snapshots.staged(recipe.name, linked.digest)
+    size = linked.weights.size
+    return [
+        plan.Action("link", aside, digest=linked.digest, bytes_reuse=size),
+        plan.Action("copy", recipe.name, source=aside, digest=linked.digest),
+        plan.Action("delete", aside),
+    ]
 
 
 def _uploads(recipe: Recipe, state: State) -> list[plan.Action]:
@@ -387,7 +401,8 @@ def apply(
             content = files.pieces(file, progress, tell)
             client.upload(t.cast(str, file.blob), content, file.size or 0)
         elif action.action == "link":
-            obstacle = _link(wanted, state)
+            obstacle = _link(wanted, state, action.name)
+            _check_linked(client, wanted, action)
         elif action.action == "create":
             # Newer servers write the file anew, and hash what they wrote.
             patience = sum(file.size or 0 for file in recipe.files) / HASHING_BYTES_PER_SECOND
@@ -399,7 +414,7 @@ def apply(
     return obstacle
 
 
-def _link(wanted: Wanted, state: State) -> str:
+def _link(wanted: Wanted, state: State, aside: Name) -> str:
     """Link the weights into the store, once they are proven; a server would do that on upload."""
     weights, store = t.cast(Weights, wanted.recipe.source), t.cast("Store", wanted.store)
     found = files.hash_of(Path(weights.path))
@@ -408,9 +423,28 @@ def _link(wanted: Wanted, state: State) -> str:
             f"{weights.path} has the SHA-256 {found}, not the {weights.sha256} of gguf_sha256. "
             "Remove the file and fetch it again."
         )
-    name = state.current.name if state.current else wanted.recipe.name
-    placed = link.apply(store, name, t.cast(link.Linked, state.linked), weights.path)
+    placed = link.apply(store, aside, t.cast(link.Linked, state.linked), weights.path)
     return f"The file was copied, because {placed.why}." if placed.why else ""
+
+
+def _check_linked(client: Client, wanted: Wanted, action: plan.Action) -> None:
+    """Take back what the server does not see, or cannot read (a template with a mistake)."""
+    store = t.cast("Store", wanted.store)
+    try:
+        client.show(action.name)
+    except NotFound as error:
+        store.manifest(action.name).unlink(missing_ok=True)
+        raise OllamaError(
+            f"{action.name.short} was written to {store.root}, but {client.url} does not see it. "
+            "Is that the store of this server? Give the right one in store, or "
+            "import_method=api."
+        ) from error
+    except ApiError as error:
+        store.manifest(action.name).unlink(missing_ok=True)
+        raise OllamaError(
+            f"{wanted.recipe.name.short} cannot be served as it is described: {error} What was "
+            "there before is still there."
+        ) from error
 
 
 def _check_created(client: Client, action: plan.Action) -> None:

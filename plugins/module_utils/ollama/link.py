@@ -44,8 +44,6 @@ _KEPT = frozenset(
 )
 # Ollama gives these a renderer, a parser or stop words by itself.
 _RENDERED = frozenset({"gemma4", "laguna", "nemotron_h", "nemotron_h_moe", "nemotron_h_omni"})
-# The first release that runs the chat template of the GGUF file where the model has none.
-_RUNS_CHAT_TEMPLATE = (0, 30)
 
 _NO_LINK = {
     errno.EXDEV: "the file and the store lie on different mounts",
@@ -98,18 +96,15 @@ class Placed:
 # --- judge ---------------------------------------------------------------------------------------
 
 
-def judge(fields: Mapping[str, t.Any], header: Header, server_version: str) -> str | None:
+def judge(fields: Mapping[str, t.Any], header: Header) -> str | None:
     """None if a link keeps all that Ollama would make of the file, else a sentence that says why
     the file has to be uploaded.
-
-    Of a server that does not tell its version (one built from source says 0.0.0) nothing is
-    expected.
     """
     return (
         _needs_server(fields)
         or _is_no_model(header)
         or _would_be_rendered(fields, header)
-        or _would_be_detected(fields, header, server_version)
+        or _would_be_detected(fields, header)
     )
 
 
@@ -141,29 +136,19 @@ def _would_be_rendered(fields: Mapping[str, t.Any], header: Header) -> str | Non
     return None
 
 
-def _would_be_detected(
-    fields: Mapping[str, t.Any], header: Header, server_version: str
-) -> str | None:
+def _would_be_detected(fields: Mapping[str, t.Any], header: Header) -> str | None:
     if not header.chat_template or header.pooling_type is not None:
         return None
-    lacks = []
-    if not fields.get("template"):
-        if _version(server_version) >= _RUNS_CHAT_TEMPLATE:
-            return None
-        lacks.append("TEMPLATE")
+    # Newer servers run the template of the file itself, but only where they recognise none.
+    lacks = [] if fields.get("template") else ["TEMPLATE"]
     if "stop" not in fields.get("parameters", {}):
         lacks.append("PARAMETER stop")
     if not lacks:
         return None
     return (
-        f"The Modelfile has no {' and no '.join(lacks)}, which Ollama {server_version} looks up "
-        "by the chat template of an uploaded file."
+        f"The Modelfile has no {' and no '.join(lacks)}, which Ollama looks up by the chat "
+        "template of an uploaded file."
     )
-
-
-def _version(text: str) -> tuple[int, ...]:
-    numbers = re.match(r"(\d+)\.(\d+)", text)
-    return tuple(map(int, numbers.groups())) if numbers else (0, 0)
 
 
 # --- make ----------------------------------------------------------------------------------------

@@ -205,9 +205,7 @@ def test_other_load_options_reload(model: t.Any) -> None:
 def test_models_that_share_weights_share_the_memory(plain: t.Any) -> None:
     for name in (MODEL, "plain"):
         plain.post("generate", model=name, prompt="x")
-    assert [entry["name"] for entry in plain.http.get("/api/ps").json()["models"]] == [
-        "plain:latest"
-    ]
+    assert [entry["name"] for entry in plain.http.get("/api/ps").json()["models"]] == [MODEL]
     assert len(plain.engine.loads) == 1
 
 

@@ -69,13 +69,16 @@ def blob_of(ollama, path):
     return ollama.store / "blobs" / f"sha256-{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def test_file_is_linked_and_nothing_is_sent(linked, ollama, weights, traffic):
+LINK = ["link", "copy", "delete"]
+
+
+def test_file_is_linked_and_proven_under_another_name_first(linked, ollama, weights, traffic):
     result = linked()
-    assert actions(result) == ["link"]
+    assert actions(result) == LINK
     assert (result["import_method"], result["import_reason"]) == ("link", None)
     assert result["plan"]["bytes_reuse"] == weights.stat().st_size
     assert result["plan"]["bytes_disk"] == result["plan"]["bytes_upload"] == 0
-    assert sent(traffic) == []
+    assert sent(traffic) == ["POST /api/copy", "DELETE /api/delete"]
     assert ollama.tags() == {"tiny:latest": result["model"]["digest"]}
     assert blob_of(ollama, weights).samefile(weights)
 
@@ -131,17 +134,11 @@ def test_model_that_was_uploaded_stays(linked, traffic):
 
 
 @pytest.mark.parametrize("text", ["FROM tiny.gguf\n", 'FROM tiny.gguf\nTEMPLATE "{{ .Prompt }}"\n'])
-def test_what_the_server_would_detect_is_uploaded_with_the_reason(
-    linked, ollama, warned, monkeypatch, text
-):
-    monkeypatch.setattr(
-        "ansible_collections.edgellm.host.plugins.module_utils.ollama.client.Client.version",
-        lambda _client: "0.24.0",
-    )
+def test_what_the_server_would_detect_is_uploaded_with_the_reason(linked, ollama, warned, text):
     result = linked(modelfile=text, import_method="link")
     assert actions(result) == ["upload", "create"]
     assert result["import_method"] == "api"
-    assert "which Ollama 0.24.0 looks up" in result["import_reason"]
+    assert "which Ollama looks up" in result["import_reason"]
     assert any(result["import_reason"] in warning for warning in warned)
     warned.clear()
     ollama.delete("tiny")
@@ -149,8 +146,31 @@ def test_what_the_server_would_detect_is_uploaded_with_the_reason(
     assert warned == []
 
 
-def test_chat_template_of_the_file_is_enough_for_a_server_that_runs_it(linked):
+def test_file_without_a_chat_template_has_nothing_that_could_be_detected(linked, weights):
+    weights.write_bytes(small_gguf("tiny", chats=False))
     assert linked(modelfile="FROM tiny.gguf\n")["import_method"] == "link"
+
+
+def test_store_of_another_server_is_noticed_and_left_as_it_was(linked, ollama, tmp_path):
+    other = tmp_path / "other"
+    (other / "blobs").mkdir(parents=True)
+    refused = linked(store=str(other), fails=True)
+    assert "does not see it. Is that the store of this server?" in refused["msg"]
+    assert ollama.tags() == {}
+    assert [path for path in other.glob("manifests/**/*") if path.is_file()] == []
+
+
+def test_template_with_a_mistake_leaves_the_old_model_served(linked, ollama):
+    digest = linked()["model"]["digest"]
+    refused = linked(modelfile=TEXT.replace("{{ .Prompt }}", "{{ if }}"), fails=True)
+    assert "cannot be served as it is described" in refused["msg"]
+    assert ollama.tags() == {"tiny:latest": digest}
+
+
+def test_tag_with_no_room_for_another_name_is_uploaded(linked):
+    result = linked(name=f"tiny:{'t' * 70}")
+    assert (result["import_method"], actions(result)) == ("api", ["upload", "create"])
+    assert "too long" in result["import_reason"]
 
 
 def test_where_no_link_is_possible_the_file_is_copied_with_a_word(
@@ -192,7 +212,7 @@ def test_touched_file_changes_nothing(linked, weights):
 def test_changed_modelfile_is_linked_anew_and_the_old_one_kept_if_asked(linked, ollama):
     first = linked()["model"]["digest"]
     result = linked(modelfile=TEXT.replace("1024", "2048"), keep_previous=True)
-    assert actions(result) == ["snapshot", "link"]
+    assert actions(result) == ["snapshot", *LINK]
     assert result["diff"]["before"]["parameters"]["num_ctx"] == 1024
     assert result["diff"]["after"]["parameters"]["num_ctx"] == 2048
     assert ollama.tags()[f"tiny:latest-prev-{first[:12]}"] == first
