@@ -67,12 +67,12 @@ def ensure(
         outcome = dataclasses.replace(outcome, model=describe(found) if found else None)
         state = dataclasses.replace(state, current=found)
     if record and not check_mode:
-        _remember(record, wanted, state, changed=planned.changed)
+        _remember(record, wanted, state, changed=planned.replaces)
     return outcome
 
 
 def _outcome(wanted: plan.Wanted, state: plan.State, planned: plan.Plan) -> Outcome:
-    if planned.changed:
+    if planned.replaces:
         foreseen = {**planned.after, "full_name": wanted.name.full} if planned.after else None
         return Outcome(planned, foreseen, drift_of(state.current, state.recorded))
     model = describe(state.current) if state.current else None

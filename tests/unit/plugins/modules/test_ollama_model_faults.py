@@ -98,6 +98,11 @@ async def unheard(app, scope, receive, _send):
     transport.close(scope)
 
 
+async def lost(_app, scope, _receive, _send):
+    """Nothing is done, and the connection ends."""
+    transport.close(scope)
+
+
 def answer(*lines):
     """Other lines come than those of the server, under the status 200."""
 
@@ -479,6 +484,18 @@ def test_run_that_ends_before_it_is_recorded_blames_nobody(model, ollama, regist
     registry.offer("theirs", weights="theirs")
     ollama.pull("theirs", registry, known_as=MODEL)
     assert model(ollama, state="present")["drift"]["recorded"] == digest
+
+
+def test_name_of_the_mirror_that_a_broken_run_left_goes(model, ollama, registry, before_ollama):
+    digest = registry.offer(MODEL)
+    before_ollama.tamper(lost, path("DELETE"))
+    assert "broke on /api/delete" in model(ollama, fails=True)["msg"]
+    assert set(ollama.tags().values()) == {digest}
+    assert len(ollama.tags()) == 2
+    result = model(ollama, state="present")
+    assert [action["action"] for action in result["plan"]["actions"]] == ["delete"]
+    assert ollama.tags() == {MODEL: digest}
+    assert model(ollama, state="present")["changed"] is False
 
 
 # --- creations -----------------------------------------------------------------------------------
