@@ -16,11 +16,17 @@ from ansible_collections.edgellm.host.plugins.module_utils.web import httpx
 
 from . import names
 from .errors import ApiError, NotFound, NotOllama, OllamaError, Silent, StreamCut, Unreachable
+from .remedies import remedy
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 JsonObject = dict[str, t.Any]
+
+_KEPT = "What was fetched is kept: run it again."
+_AGAIN = "Run it again."
+# What to do when one of these is broken off.
+_AFTERWARDS = {"pull": f" {_KEPT}", "create": f" {_AGAIN}", "blobs": f" {_AGAIN}"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Client:
         if last.get("status") != "success":
             raise StreamCut(
                 f"The pull of {name.short} ended without success; the last word of {self.url} was "
-                f"{json.dumps(last, ensure_ascii=False)}. What was fetched is kept: run it again."
+                f"{json.dumps(last, ensure_ascii=False)}. {_KEPT}"
             )
 
     def upload(self, digest: str, content: Iterable[bytes], size: int) -> None:
@@ -115,7 +121,7 @@ class Client:
         if last.get("status") != "success":
             raise StreamCut(
                 f"The creation of {body['model']} ended without success; the last word of "
-                f"{self.url} was {json.dumps(last, ensure_ascii=False)}. Run it again."
+                f"{self.url} was {json.dumps(last, ensure_ascii=False)}. {_AGAIN}"
             )
 
     def copy(self, source: names.Name, destination: names.Name) -> None:
@@ -193,7 +199,8 @@ class Client:
             raise StreamCut(f"{self.url}{path} sent a broken line: {line[:200]!r}.")
         # Once a stream has begun, the HTTP status is 200 for ever: errors are a line of their own.
         if "error" in piece:
-            raise ApiError(f"Ollama at {self.url} says: {piece['error']}", status=200)
+            said = str(piece["error"])
+            raise ApiError(f"Ollama at {self.url} says: {said}{remedy(said)}", status=200)
         return piece
 
     def _failure(self, path: str, response: httpx.Response) -> OllamaError:
@@ -206,7 +213,8 @@ class Client:
             )
         kind = NotFound if status == 404 else ApiError
         return kind(
-            f"Ollama at {self.url} says: {text or 'nothing'} (HTTP {status} on {path})",
+            f"Ollama at {self.url} says: {text or 'nothing'} (HTTP {status} on {path})"
+            f"{remedy(text)}",
             status=status,
         )
 
@@ -218,13 +226,19 @@ class Client:
             )
         if isinstance(error, httpx.TimeoutException):
             return Silent(
-                f"Ollama at {self.url} sent nothing for {timeout:g} s on {path}. "
-                "If it is only slow (a large model loading), raise the option timeout."
+                f"Ollama at {self.url} sent nothing for {round(timeout, 1):g} s on {path}. "
+                "If it is only slow (a large model is loaded, or a registry is far away), "
+                f"raise the option timeout.{_afterwards(path)}"
             )
         return StreamCut(
             f"The connection to Ollama at {self.url} broke on {path}: "
-            f"{error or type(error).__name__}. Did the server restart? See: edgellm logs"
+            f"{error or type(error).__name__}.{_afterwards(path)} Did the server restart? "
+            "See: edgellm logs"
         )
+
+
+def _afterwards(path: str) -> str:
+    return _AFTERWARDS.get(path.split("/")[2], "")
 
 
 def _lines(chunks: t.Iterable[bytes]) -> Iterator[bytes]:

@@ -101,12 +101,14 @@ def ensure(
         for weights in wanted.recipe.files:
             files.check(weights, may_be_missing=check_mode)
         model.check_disk(planned, wanted.store)
-    outcome = Outcome(planned, None, drift)
+    # What is as wanted is nobody's fault.
+    outcome = Outcome(planned, None, drift if planned.changed else None)
     if planned.changed and wanted.recipe.weights:
         outcome = dataclasses.replace(outcome, way=state.way, way_reason=state.declined)
     if planned.changed and check_mode:
         return dataclasses.replace(outcome, model=_foreseen(wanted, state))
     if planned.changed:
+        model.intend(record, wanted.recipe.name, wanted.recipe.spec)
         obstacle = apply(client, wanted, state, planned, StatusFile(status_file))
         state = _read_back(client, wanted, state)
         outcome = dataclasses.replace(outcome, way_reason=obstacle or outcome.way_reason)
@@ -224,9 +226,12 @@ def needs_create(wanted: Wanted, state: State) -> bool:
     # The digest of a link says everything, whoever made it.
     if state.linked and state.linked.digest == current.digest:
         return False
-    if state.origin is not None:
-        return state.settled is None or state.settled.spec != recipe.spec
-    # Nobody remembers where it came from: what can be seen of it decides.
+    if state.settled is not None:
+        return state.settled.spec != recipe.spec
+    if state.origin is not None and state.origin.intended != recipe.spec:
+        return True
+    # Nobody remembers where it came from, be it that a run was broken off: what can be seen of it
+    # decides.
     if not _same_weights(recipe, state):
         return True
     return _live(recipe, state) != compare.wanted(recipe, state.base_shown)
@@ -322,6 +327,9 @@ def _check_digest(wanted: Wanted, state: State) -> None:
     """Refuse a digest that this very server is known not to give to this very recipe."""
     settled, expected = state.settled, wanted.digest
     if expected is None or settled is None or settled.spec != wanted.recipe.spec:
+        return
+    # A link and an upload give different digests to the same recipe.
+    if (settled.way or "api") != state.way:
         return
     if settled.server_version == state.server_version and settled.digest != expected:
         raise Refused(

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .manifest import Manifest
+    from .names import Name
     from .store import Store
 
 # Slower than any disk worth the name: how fast a server hashes what it fetched, in silence.
@@ -61,18 +62,19 @@ def ensure(
     if check_upstream and state.current and wanted.state != "absent":
         outcome = dataclasses.replace(outcome, upstream=_upstream(client, wanted, state))
     if planned.changed and not check_mode:
+        intend(record, wanted.name, planned.after.get("digest"))
         apply(client, wanted, planned, StatusFile(status_file))
         found = client.find(wanted.name)
         _confirm(wanted, planned, found)
         outcome = dataclasses.replace(outcome, model=describe(found) if found else None)
         state = dataclasses.replace(state, current=found)
     if record and not check_mode:
-        _remember(record, wanted, state, changed=planned.changed)
+        _remember(record, wanted, state, changed=planned.replaces)
     return outcome
 
 
 def _outcome(wanted: plan.Wanted, state: plan.State, planned: plan.Plan) -> Outcome:
-    if planned.changed:
+    if planned.replaces:
         foreseen = {**planned.after, "full_name": wanted.name.full} if planned.after else None
         return Outcome(planned, foreseen, drift_of(state.current, state.recorded))
     model = describe(state.current) if state.current else None
@@ -93,6 +95,13 @@ def drift_of(current: Installed | None, recorded: str | None) -> dict[str, t.Any
     if current is None or recorded is None or current.digest == recorded:
         return None
     return {"recorded": recorded, "present": current.digest}
+
+
+def intend(record: OriginRecord | None, name: Name, what: str | None) -> None:
+    """Note what is about to be made of a recorded model: broken off, nobody else is to blame."""
+    origin = record.read(name) if record else None
+    if record and origin and what:
+        record.write(name, dataclasses.replace(origin, intended=what))
 
 
 def check_folder(record: OriginRecord | None) -> None:
@@ -139,8 +148,9 @@ def _remember(
     if current is None:
         record.forget()
         return
-    agreed = changed or state.recorded is None or wanted.digest == current.digest
-    if agreed and current.digest != state.recorded:
+    agreed = changed or wanted.digest == current.digest
+    known = record.read(wanted.name)
+    if known is None or (current.digest != known.digest and (agreed or _intended(known, current))):
         record.write(wanted.name, Origin(f"registry {wanted.source.name.key}", current.digest))
 
 
@@ -158,7 +168,7 @@ def read(
         current=current,
         installed={key: model.digest for key, model in installed.items()},
         recording=record is not None,
-        recorded=origin.digest if origin else None,
+        recorded=_recorded(origin, current),
     )
     if not plan.needs_offer(wanted, current):
         loaded = wanted.state == "absent" and current is not None and _is_loaded(client, current)
@@ -171,6 +181,18 @@ def read(
         offer=offer,
         bytes_here=_bytes_here(client, needed, store),
     )
+
+
+def _recorded(origin: Origin | None, current: Installed | None) -> str | None:
+    """The digest that the model should have as far as anybody remembers."""
+    if origin and current and _intended(origin, current):
+        return current.digest
+    return origin.digest if origin else None
+
+
+def _intended(origin: Origin, current: Installed) -> bool:
+    """Whether the model is what a run of ours made that was broken off before it said so."""
+    return origin.intended == current.digest
 
 
 def _bytes_here(client: Client, blobs: Mapping[str, int], store: Store | None) -> dict[str, int]:
@@ -215,7 +237,8 @@ def _pull(
         if progress.stalled_for > client.timeout:
             raise Silent(
                 f"The pull of {action.name.short} got no byte for {client.timeout:g} s. Is "
-                f"{wanted.source.url} reachable from the host? What was fetched is kept."
+                f"{wanted.source.url} reachable from the host? What was fetched is kept: run it "
+                "again, or raise the option timeout."
             )
     pulled = client.find(action.name)
     if pulled is None or pulled.digest != action.digest:

@@ -87,6 +87,11 @@ class Plan:
     def changed(self) -> bool:
         return bool(self.actions)
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the model becomes another one, and not only what lies about is tidied up."""
+        return self.before.get("digest") != self.after.get("digest")
+
     def total(self, counted: str) -> int:
         """The sum over all steps of one of COUNTED."""
         return sum(getattr(action, counted) for action in self.actions)
@@ -131,7 +136,7 @@ def decide(wanted: Wanted, state: State) -> Plan:
     if wanted.state == "absent":
         return _remove(state)
     if state.offer is None:
-        return Plan(_seen(state.current), _seen(state.current))
+        return _keep_as_it_is(wanted, state)
     if wanted.digest is not None and state.offer.digest != wanted.digest:
         raise Refused(
             f"{wanted.name.short} is expected with the digest {wanted.digest}, but "
@@ -140,8 +145,16 @@ def decide(wanted: Wanted, state: State) -> Plan:
             offered=state.offer.digest,
         )
     if state.current is not None and state.current.digest == state.offer.digest:
-        return Plan(_seen(state.current), _seen(state.current))
+        return _keep_as_it_is(wanted, state)
     return _fetch(wanted, state, state.offer)
+
+
+def _keep_as_it_is(wanted: Wanted, state: State) -> Plan:
+    seen, vehicle = _seen(state.current), wanted.source.name
+    # A run that was broken off may have left the mirror's name behind.
+    if not wanted.mirrored or vehicle.key == wanted.name.key or vehicle.key not in state.installed:
+        return Plan(seen, seen)
+    return Plan({**seen, "left_over": vehicle.short}, seen, (Action("delete", vehicle),))
 
 
 def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:

@@ -68,6 +68,9 @@ class Origin:
     server_version: str = ""
     # How the weights got into the store: by link, or through the API.
     way: str = ""
+    # What a run was about to make of it (the spec, or the digest of a pulled model): one that was
+    # broken off did not come to say that it did.
+    intended: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,6 +114,11 @@ def vehicle_left_over(scene):
     scene.ollama.delete(MODEL)
 
 
+def vehicle_left_beside_the_model(scene):
+    scene.wish()
+    scene.ollama.copy(MODEL, f"{scene.mirror.removeprefix('http://')}/library/{MODEL}")
+
+
 def lock_says_otherwise(scene):
     scene.wish()
     scene.locked = scene.registry.offer(MODEL, weights="locked", padding=PADDING)
@@ -138,6 +143,7 @@ STARTS = [
     other_letters,
     partial,
     vehicle_left_over,
+    vehicle_left_beside_the_model,
     lock_says_otherwise,
     lock_nobody_has,
 ]
