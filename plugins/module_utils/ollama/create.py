@@ -97,21 +97,24 @@ def ensure(
     wanted, state = read(client, wanted, record)
     planned = decide(wanted, state)
     drift = model.drift_of(state.current, state.origin.digest if state.origin else None)
-    if planned.changed:
+    if planned.replaces:
         for weights in wanted.recipe.files:
             files.check(weights, may_be_missing=check_mode)
         model.check_disk(planned, wanted.store)
     # What is as wanted is nobody's fault.
-    outcome = Outcome(planned, None, drift if planned.changed else None)
-    if planned.changed and wanted.recipe.weights:
+    outcome = Outcome(planned, None, drift if planned.replaces else None)
+    if planned.replaces and wanted.recipe.weights:
         outcome = dataclasses.replace(outcome, way=state.way, way_reason=state.declined)
-    if planned.changed and check_mode:
+    if planned.replaces and check_mode:
         return dataclasses.replace(outcome, model=_foreseen(wanted, state))
-    if planned.changed:
+    if planned.replaces:
         model.intend(record, wanted.recipe.name, wanted.recipe.spec)
         obstacle = apply(client, wanted, state, planned, StatusFile(status_file))
         state = _read_back(client, wanted, state)
         outcome = dataclasses.replace(outcome, way_reason=obstacle or outcome.way_reason)
+    elif planned.changed and not check_mode:
+        for action in planned.actions:
+            model.step(client, action)
     current = t.cast(Installed, state.current)
     if record and not check_mode and state.settled is None:
         record.write(wanted.recipe.name, _origin(wanted.recipe, current, state))
@@ -253,7 +256,7 @@ def decide(wanted: Wanted, state: State) -> plan.Plan:
     if current is not None:
         seen = {"name": current.name.short, "digest": current.digest, "size": current.size}
     if not needs_create(wanted, state):
-        return plan.Plan(seen, seen)
+        return _keep_as_it_is(seen, state)
     _check_version(recipe, state)
     _check_digest(wanted, state)
     name = seen.get("name", recipe.name.short)
@@ -263,6 +266,23 @@ def decide(wanted: Wanted, state: State) -> plan.Plan:
         after["digest"] = digest
     before = compare.told(_sources_seen(recipe, state) | _live(recipe, state)) if current else {}
     return plan.Plan({**seen, **before}, after, _actions(wanted, state))
+
+
+def _keep_as_it_is(seen: dict[str, t.Any], state: State) -> plan.Plan:
+    # A run that was broken off may have left the name behind under which the model was proven.
+    aside = _aside(state.current)
+    if aside is None or state.installed.get(aside.key) != seen["digest"]:
+        return plan.Plan(seen, seen)
+    gone = plan.Action("delete", aside)
+    return plan.Plan({**seen, plan.LEFT_OVER: aside.short}, seen, (gone,))
+
+
+def _aside(current: Installed | None) -> Name | None:
+    try:
+        return snapshots.staged(current.name, current.digest) if current else None
+    except Refused:
+        # Its tag has no room for such a name.
+        return None
 
 
 def _wanted(recipe: Recipe, state: State) -> dict[str, t.Any]:

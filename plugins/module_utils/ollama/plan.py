@@ -55,6 +55,8 @@ class State:
         return self.recording and current is not None and current.digest != self.recorded
 
 
+# How a plan calls a name that a run which was broken off has left behind.
+LEFT_OVER = "left_over"
 COUNTED = ("bytes_fetch", "bytes_reuse", "bytes_upload", "bytes_disk")
 
 
@@ -90,7 +92,7 @@ class Plan:
     @property
     def replaces(self) -> bool:
         """Whether the model becomes another one, and not only what lies about is tidied up."""
-        return self.before.get("digest") != self.after.get("digest")
+        return self.changed and LEFT_OVER not in self.before
 
     def total(self, counted: str) -> int:
         """The sum over all steps of one of COUNTED."""
@@ -154,7 +156,7 @@ def _keep_as_it_is(wanted: Wanted, state: State) -> Plan:
     # A run that was broken off may have left the mirror's name behind.
     if not wanted.mirrored or vehicle.key == wanted.name.key or vehicle.key not in state.installed:
         return Plan(seen, seen)
-    return Plan({**seen, "left_over": vehicle.short}, seen, (Action("delete", vehicle),))
+    return Plan({**seen, LEFT_OVER: vehicle.short}, seen, (Action("delete", vehicle),))
 
 
 def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:

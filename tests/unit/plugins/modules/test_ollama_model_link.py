@@ -234,3 +234,17 @@ def test_record_tells_the_way(linked, tmp_path):
 def test_link_that_cannot_be_is_refused(linked, traffic, params, complaint):
     assert complaint in linked(**params, fails=True)["msg"]
     assert sent(traffic) == []
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_name_left_over_by_a_run_that_was_broken_off_goes(linked, ollama, weights, check_mode):
+    digest = linked()["model"]["digest"]
+    aside = f"tiny:latest-next-{digest[:12]}"
+    ollama.copy("tiny", aside)
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.unlink()
+    result = linked(gguf_sha256=sha256, check_mode=check_mode)
+    assert (result["changed"], actions(result)) == (True, ["delete"])
+    assert result["diff"]["before"]["left_over"] == aside
+    assert (aside in ollama.tags()) is check_mode
+    assert linked(gguf_sha256=sha256, check_mode=check_mode)["changed"] is check_mode
