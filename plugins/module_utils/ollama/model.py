@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -210,9 +211,28 @@ def apply(client: Client, wanted: plan.Wanted, planned: plan.Plan, status_file: 
     """Carry out the actions; the wanted name changes only in the last possible moment."""
     for action in planned.actions:
         if action.action == "pull":
-            _pull(client, wanted, action, status_file)
+            try:
+                _pull(client, wanted, action, status_file)
+            except OllamaError:
+                _put_back(client, planned)
+                raise
         else:
             step(client, action)
+
+
+def _put_back(client: Client, planned: plan.Plan) -> None:
+    """Have the old version under the name again, if a pull has replaced it by a wrong one."""
+    for action in planned.actions:
+        source = action.source
+        if action.action != "snapshot" or source is None:
+            continue
+        # What went wrong is raised by the caller; a server that is gone now is the same trouble.
+        with contextlib.suppress(OllamaError):
+            now = client.find(source)
+            if now is None or now.digest != action.digest:
+                client.copy(action.name, source)
+            if planned.snapshot is None:
+                client.delete(action.name)
 
 
 def step(client: Client, action: plan.Action) -> None:

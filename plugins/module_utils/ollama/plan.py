@@ -101,8 +101,9 @@ class Plan:
     @property
     def snapshot(self) -> str | None:
         """The name under which the version that goes is kept."""
-        kept = (action.name.short for action in self.actions if action.action == "snapshot")
-        return next(kept, None)
+        gone = {action.name.key for action in self.actions if action.action == "delete"}
+        taken = (action.name for action in self.actions if action.action == "snapshot")
+        return next((name.short for name in taken if name.key not in gone), None)
 
     @property
     def diff(self) -> dict[str, t.Any]:
@@ -165,7 +166,9 @@ def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
     missing = sum(offer.blobs.values()) - here
     pull = Action("pull", pulled, digest=offer.digest, bytes_fetch=missing, bytes_reuse=here,
                   bytes_disk=missing)  # fmt: skip
-    actions = [*keep(state.current, wanted.keep_previous or state.foreign, state.installed), pull]
+    kept = keep(state.current, wanted.keep_previous or state.foreign, state.installed)
+    guard = () if kept or pulled.key != name.key else _guard(state)
+    actions = [*kept, *guard, pull, *(Action("delete", step.name) for step in guard)]
     if pulled.key != name.key:
         actions.append(Action("copy", name, source=pulled, digest=offer.digest))
         # A mirror's name is a vehicle and goes; another registry's may be somebody's model.
@@ -173,6 +176,15 @@ def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:
             actions.append(Action("delete", pulled))
     after = {"name": _spelling(name, state), "digest": offer.digest, "size": offer.size}
     return Plan(_seen(state.current), after, tuple(actions))
+
+
+def _guard(state: State) -> tuple[Action, ...]:
+    """A way back while a pull replaces the model under its very own name."""
+    try:
+        return keep(state.current, True, state.installed)
+    except Refused:
+        # Its tag has no room for another name.
+        return ()
 
 
 def keep(

@@ -248,6 +248,34 @@ def test_registry_that_changes_its_mind_meanwhile_fails_before_the_copy(
     assert ollama.tags() == {"x:latest": old}
 
 
+@pytest.mark.parametrize("keep_previous", [True, False])
+def test_wrong_version_pulled_under_the_very_name_is_put_back(
+    model, ollama, registry, monkeypatch, keep_previous
+):
+    from ansible_collections.edgellm.host.plugins.module_utils.ollama import registry as protocol
+
+    name = f"{registry.url.removeprefix('http://')}/library/x:latest"
+    old = registry.offer("x")
+    model(name)
+    registry.offer("x", weights="newer")
+    fetch = protocol.fetch
+
+    def fetch_then_change(*args, **kwargs):
+        offer = fetch(*args, **kwargs)
+        registry.offer("x", weights="newest")
+        return offer
+
+    monkeypatch.setattr(protocol, "fetch", fetch_then_change)
+    result = model(name, state="latest", keep_previous=keep_previous, fails=True)
+    assert "a moment before" in result["msg"]
+    kept = {f"{name}-prev-{old[:12]}": old} if keep_previous else {}
+    assert ollama.tags() == {name: old, **kept}
+    monkeypatch.undo()
+    done = model(name, state="latest", keep_previous=keep_previous)
+    assert done["snapshot"] is None
+    assert ollama.tags() == {name: done["model"]["digest"], **kept}
+
+
 @pytest.mark.parametrize("state", ["present", "latest"])
 def test_unknown_model_is_refused_by_name(model, ollama, state):
     result = model("no-such-model", state=state, fails=True)

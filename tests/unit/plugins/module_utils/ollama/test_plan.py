@@ -10,6 +10,9 @@ from ansible_collections.edgellm.host.plugins.module_utils.ollama.manifest impor
 OLD, NEW, OTHER = ("1" * 64, "2" * 64, "3" * 64)
 BIG, SMALL = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 OFFER = Manifest(NEW, (Layer(BIG, 1000, "model"), Layer(SMALL, 10, "config")))
+# Under its very own name a model is replaced only with a way back.
+ASIDE = f"bge-m3:latest-prev-{OLD[:12]}"
+GUARDED = [("snapshot", ASIDE), ("pull", "bge-m3:latest"), ("delete", ASIDE)]
 MIRROR = "http://198.51.100.1:8080"
 
 
@@ -52,9 +55,9 @@ def test_registry_is_asked_only_if_the_answer_matters(state, current, digest, as
         ("present", None, OFFER, NEW, [("pull", "bge-m3:latest")]),
         ("present", OLD, None, None, []),
         ("present", OLD, None, OLD, []),
-        ("present", OLD, OFFER, NEW, [("pull", "bge-m3:latest")]),
+        ("present", OLD, OFFER, NEW, GUARDED),
         ("latest", None, OFFER, None, [("pull", "bge-m3:latest")]),
-        ("latest", OLD, OFFER, None, [("pull", "bge-m3:latest")]),
+        ("latest", OLD, OFFER, None, GUARDED),
         ("latest", NEW, OFFER, None, []),
         ("latest", NEW, OFFER, NEW, []),
         ("absent", None, None, None, []),
