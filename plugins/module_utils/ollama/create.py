@@ -525,5 +525,10 @@ def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
         gguf_sha256=(recipe.weights.sha256 or "") if recipe.weights else "",
         base_digest=(recipe.base.digest or "") if recipe.base else "",
         server_version=state.server_version,
-        way=state.way if recipe.weights else "",
+        way=_made_by(current, state) if recipe.weights else "",
     )
+
+
+def _made_by(current: Installed, state: State) -> str:
+    # One that was taken over may be an upload, though a link would have been possible.
+    return "link" if state.linked and state.linked.digest == current.digest else "api"
