@@ -79,6 +79,12 @@ options:
       - When the base has become another one, the model is made again.
       - O(state=latest) has no meaning for such a model.
     type: str
+  from_digest:
+    description:
+      - The digest that O(from) must have if it is missing and has to be pulled. If the registry
+        offers another one, the task fails before anything is changed.
+      - A base that is installed stays as it is all the same.
+    type: str
   gguf:
     description:
       - The path, on the managed host, of a GGUF file that holds the weights.
@@ -552,6 +558,7 @@ def _create(module: AnsibleModule) -> model.Outcome:
         digest=names.parse_digest(params["digest"]),
         keep_previous=params["keep_previous"],
         registry_mirror=params["registry_mirror"],
+        base_digest=names.parse_digest(params["from_digest"]),
         store=_store(params),
         method=params["import_method"],
     )
@@ -633,6 +640,7 @@ def main() -> None:
             "registry": {"type": "str"},
             "registry_mirror": {"type": "str"},
             "from": {"type": "str"},
+            "from_digest": {"type": "str"},
             "gguf": {"type": "path"},
             "gguf_sha256": {"type": "str"},
             "gguf_size": {"type": "int"},
@@ -672,7 +680,10 @@ def main() -> None:
             ("modelfile", "registry"),
             ("gguf", "registry_mirror"),
         ],
-        required_by={option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
+        required_by={
+            **{option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
+            "from_digest": ["from"],
+        },
         required_if=[("import_method", "link", ["store", "gguf"])],
         supports_check_mode=True,
     )
