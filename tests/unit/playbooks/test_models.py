@@ -83,6 +83,35 @@ def test_limit_to_some_hosts_adds_to_the_lock_but_moves_nothing(hosts, ollama, r
     assert hosts.locked["bge-m3:latest"]["digest"] == new
 
 
+@pytest.mark.parametrize("lacks", [{"ollama_models_probe": False}, {"ollama_models_store": ""}])
+def test_version_that_could_not_be_locked_is_not_taken(hosts, ollama, registry, lacks):
+    hosts.play("--limit=box1")
+    old = ollama.tags()
+    registry.offer("bge-m3", embeds=True, weights="new")
+    said = hosts.play(models_update="all", fails=True, **lacks)
+    assert "models_update cannot move bge-m3: " in " ".join(said.split())
+    assert ollama.tags() == old
+    hosts.play("--limit=box1", **lacks)
+
+
+def test_missing_base_is_the_locked_one(hosts, ollama, registry):
+    hosts.lists = {"box1": ["kind"]}
+    base = registry.offer("base:1b")
+    folder = hosts.models / "kind"
+    folder.mkdir(parents=True)
+    (folder / "model.yml").write_text("source: {from: 'base:1b'}\nmodelfile: Modelfile\n")
+    (folder / "Modelfile").write_text("FROM base:1b\nSYSTEM Be kind.\n")
+    hosts.play()
+    assert hosts.locked["kind:latest"]["from"]["digest"] == base
+    for name in ollama.tags():
+        ollama.delete(name)
+    new = registry.offer("base:1b", weights="new")
+    assert new in hosts.play(fails=True)
+    assert ollama.tags() == {}
+    hosts.play(models_update="kind")
+    assert hosts.locked["kind:latest"]["from"]["digest"] == ollama.tags()["base:1b"] == new
+
+
 def test_import_method_of_the_hosts_is_not_asked_of_a_registrys_models(hosts, ollama):
     hosts.play("--limit=box1", ollama_models_import_method="link")
     assert list(ollama.tags()) == ["bge-m3:latest"]
