@@ -112,6 +112,16 @@ def test_missing_base_is_the_locked_one(hosts, ollama, registry):
     assert hosts.locked["kind:latest"]["from"]["digest"] == ollama.tags()["base:1b"] == new
 
 
+def test_bare_host_is_refused_what_is_no_longer_to_be_had_as_it_is_locked(hosts, registry):
+    hosts.play("--limit=box1")
+    old = hosts.locked["bge-m3:latest"]["digest"]
+    new = registry.offer("bge-m3", embeds=True, weights="new")
+    hosts.vars["preflight_host"]["packages"]["python3-httpx"] = None
+    said = " ".join(hosts.play("--check", fails=True).split())
+    assert f"bge-m3 is expected with the digest {old}, but the registry offers {new}" in said
+    hosts.play("--check", models_update="bge-m3")
+
+
 def test_import_method_of_the_hosts_is_not_asked_of_a_registrys_models(hosts, ollama):
     hosts.play("--limit=box1", ollama_models_import_method="link")
     assert list(ollama.tags()) == ["bge-m3:latest"]
