@@ -26,7 +26,9 @@ attributes:
   check_mode:
     support: full
     details: The registry is asked for the manifest, and the server for blobs it has, so that the
-      prediction is exact. Only the digest of a model that is yet to be created is not known.
+      prediction is exact. Only the digest of a model that is yet to be created is not known, and
+      whether a file that is not there yet will be linked. A base that no registry has is taken for
+      one that a task before would make, with a warning.
   diff_mode:
     support: full
   idempotent:
@@ -88,8 +90,9 @@ options:
   gguf:
     description:
       - The path, on the managed host, of a GGUF file that holds the weights.
-      - The file is uploaded to the server through its API, so the server need not see it. It may
-        be removed afterwards if O(gguf_sha256) and O(record) are given.
+      - Unless it is linked (O(import_method)), the file is uploaded to the server through its API,
+        so the server need not see it. It may be removed afterwards if O(gguf_sha256) and O(record)
+        are given.
       - O(state=latest) has no meaning for such a model.
     type: path
   gguf_sha256:
