@@ -19,12 +19,19 @@ class ActionModule(WatchedAction):
     def _short_run(self, task_vars: Result) -> Result | None:
         # What is as wanted already costs one short run, and what cannot work fails by it.
         foreseen = self._foresee(task_vars)
-        if foreseen.get("failed") or not foreseen["changed"]:
+        if foreseen.get("failed"):
             return foreseen
+        if not foreseen["changed"]:
+            # Looking ahead writes nothing down, also not what is to be remembered of the model.
+            return foreseen if self._is_remembered(foreseen) else self._module(task_vars)
         planned = foreseen["plan"]
         if planned["bytes_fetch"] + planned["bytes_upload"] < WORTH_WATCHING:
             return self._module(task_vars)
         return None
+
+    def _is_remembered(self, foreseen: Result) -> bool:
+        known, model = foreseen.get("recorded") or {}, foreseen.get("model") or {}
+        return not self._task.args.get("record") or known.get("digest") == model.get("digest")
 
     def _foresee(self, task_vars: Result) -> Result:
         self._task.check_mode = True

@@ -34,9 +34,5 @@ class FilterModule:
         return {
             "models_lock_entries": _worded("models_lock_entries", deployed.lock_entries),
             "models_notes": _worded("models_notes", deployed.notes),
-            "models_to_move": _worded("models_to_move", to_move),
+            "models_to_move": _worded("models_to_move", deployed.to_move),
         }
-
-
-def to_move(specs: list[dict[str, t.Any]], update: str | list[str]) -> list[dict[str, t.Any]]:
-    return [spec for spec in specs if deployed.is_to_move(spec, update)]

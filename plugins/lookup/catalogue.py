@@ -55,7 +55,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: The specs, in the order of the entries.
+  description: The specs, in the order of the entries. but a model that another one is made from
+    comes before that.
   type: list
   elements: dict
   contains:

@@ -26,7 +26,9 @@ attributes:
   check_mode:
     support: full
     details: The registry is asked for the manifest, and the server for blobs it has, so that the
-      prediction is exact. Only the digest of a model that is yet to be created is not known.
+      prediction is exact. Only the digest of a model that is yet to be created is not known, and
+      whether a file that is not there yet will be linked. A base that no registry has is taken for
+      one that a task before would make, with a warning.
   diff_mode:
     support: full
   idempotent:
@@ -79,11 +81,18 @@ options:
       - When the base has become another one, the model is made again.
       - O(state=latest) has no meaning for such a model.
     type: str
+  from_digest:
+    description:
+      - The digest that O(from) must have if it is missing and has to be pulled. If the registry
+        offers another one, the task fails before anything is changed.
+      - A base that is installed stays as it is all the same.
+    type: str
   gguf:
     description:
       - The path, on the managed host, of a GGUF file that holds the weights.
-      - The file is uploaded to the server through its API, so the server need not see it. It may
-        be removed afterwards if O(gguf_sha256) and O(record) are given.
+      - Unless it is linked (O(import_method)), the file is uploaded to the server through its API,
+        so the server need not see it. It may be removed afterwards if O(gguf_sha256) and O(record)
+        are given.
       - O(state=latest) has no meaning for such a model.
     type: path
   gguf_sha256:
@@ -552,6 +561,7 @@ def _create(module: AnsibleModule) -> model.Outcome:
         digest=names.parse_digest(params["digest"]),
         keep_previous=params["keep_previous"],
         registry_mirror=params["registry_mirror"],
+        base_digest=names.parse_digest(params["from_digest"]),
         store=_store(params),
         method=params["import_method"],
     )
@@ -633,6 +643,7 @@ def main() -> None:
             "registry": {"type": "str"},
             "registry_mirror": {"type": "str"},
             "from": {"type": "str"},
+            "from_digest": {"type": "str"},
             "gguf": {"type": "path"},
             "gguf_sha256": {"type": "str"},
             "gguf_size": {"type": "int"},
@@ -672,7 +683,10 @@ def main() -> None:
             ("modelfile", "registry"),
             ("gguf", "registry_mirror"),
         ],
-        required_by={option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
+        required_by={
+            **{option: ["gguf"] for option in ("gguf_sha256", "gguf_size", "quantize")},
+            "from_digest": ["from"],
+        },
         required_if=[("import_method", "link", ["store", "gguf"])],
         supports_check_mode=True,
     )

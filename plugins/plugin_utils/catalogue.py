@@ -190,7 +190,10 @@ def load(directories: Iterable[Path]) -> dict[str, Spec]:
 def select(
     entries: Sequence[str], catalogue: Mapping[str, Spec], directories: Iterable[Path] = ()
 ) -> list[Spec]:
-    """The spec of each entry, a folder or a registry name; the same model is told once."""
+    """The spec of each entry, a folder or a registry name; the same model is told once.
+
+    In the order of the entries, but no model comes before the one that it is made from.
+    """
     by_name: dict[str, Spec] = {}
     for spec in catalogue.values():
         by_name.setdefault(spec.key, spec)
@@ -203,7 +206,26 @@ def select(
                 f"The folders {known.folder!r} and {spec.folder!r} are two different models with "
                 f"the one name {spec.name!r}. Take one of them out of the list."
             )
-    return list(chosen.values())
+    return _bases_first(chosen)
+
+
+def _bases_first(specs: Mapping[str, Spec]) -> list[Spec]:
+    ordered: dict[str, Spec] = {}
+
+    def put(spec: Spec, above: tuple[str, ...]) -> None:
+        if spec.key in above:
+            raise Refused(
+                f"{spec.name} would be made from itself, by way of other models. Change "
+                f"'source.from' of one of them in its {SPEC_FILE}."
+            )
+        base = spec.source["from"] and specs.get(names.parse(spec.source["from"]).key)
+        if base:
+            put(base, (*above, spec.key))
+        ordered[spec.key] = spec
+
+    for spec in specs.values():
+        put(spec, ())
+    return list(ordered.values())
 
 
 def with_lock(spec: Spec, lock: Lock) -> Spec:

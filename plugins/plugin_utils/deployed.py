@@ -32,6 +32,19 @@ def is_to_move(spec: Result, update: str | Sequence[str]) -> bool:
     return _key(spec["name"]) in {_key(name) for name in asked}
 
 
+def to_move(specs: Sequence[Result], update: str | Sequence[str]) -> list[Result]:
+    """The specs of the models to move, in their order, which has bases first.
+
+    A model on a base that moves becomes another one too, so what is locked of it has to follow.
+    """
+    moving: dict[str, Result] = {}
+    for spec in specs:
+        base = spec["source"]["from"]
+        if is_to_move(spec, update) or (base and _key(base) in moving):
+            moving[_key(spec["name"])] = spec
+    return list(moving.values())
+
+
 def _key(name: str) -> str:
     return names.parse(name).key
 

@@ -17,7 +17,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.status_file import St
 
 from . import compare, files, link, model, plan, registry, snapshots
 from .client import Client, Installed
-from .errors import ApiError, NotFound, OllamaError
+from .errors import ApiError, NotFound, OllamaError, UnknownModel
 from .model import HASHING_BYTES_PER_SECOND, Outcome, describe
 from .progress import Progress
 from .recipe import Base, Recipe, Weights
@@ -40,8 +40,9 @@ class Wanted:
     recipe: Recipe
     digest: str | None = None
     keep_previous: bool = False
-    # Where a base that is missing is pulled from.
+    # Where a base that is missing is pulled from, and what it must be then.
     registry_mirror: str | None = None
+    base_digest: str | None = None
     store: Store | None = None
     # How the weights get into the store: auto is link where that is as good, else api.
     method: t.Literal["api", "link", "auto"] = "auto"
@@ -63,6 +64,8 @@ class State:
     base_shown: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     base_wanted: plan.Wanted | None = None
     base_plan: plan.Plan | None = None
+    # Why the base cannot be had yet; only told when nothing is done anyway.
+    base_missing: str | None = None
     # The model as a link makes it, or why that is not done.
     linked: link.Linked | None = None
     declined: str | None = None
@@ -94,7 +97,7 @@ def ensure(
     """The model as the recipe wants it, or in check mode the exact prediction of it."""
     model.check_folder(record)
     wanted = dataclasses.replace(wanted, recipe=measured(wanted.recipe, check_mode=check_mode))
-    wanted, state = read(client, wanted, record)
+    wanted, state = read(client, wanted, record, check_mode=check_mode)
     planned = decide(wanted, state)
     drift = model.drift_of(state.current, state.origin.digest if state.origin else None)
     if planned.replaces:
@@ -102,7 +105,7 @@ def ensure(
             files.check(weights, may_be_missing=check_mode)
         model.check_disk(planned, wanted.store)
     # What is as wanted is nobody's fault.
-    outcome = Outcome(planned, None, drift if planned.replaces else None)
+    outcome = Outcome(planned, None, drift if planned.replaces else None, warnings=_warnings(state))
     if planned.replaces and wanted.recipe.weights:
         outcome = dataclasses.replace(outcome, way=state.way, way_reason=state.declined)
     if planned.replaces and check_mode:
@@ -121,6 +124,12 @@ def ensure(
     return dataclasses.replace(outcome, model=describe(current))
 
 
+def _warnings(state: State) -> tuple[str, ...]:
+    if state.base_missing is None:
+        return ()
+    return (f"The base must be made before, by another task: {state.base_missing}",)
+
+
 def measured(recipe: Recipe, *, check_mode: bool) -> Recipe:
     """The recipe with what must be known of its files."""
     adapters = tuple(files.measure(file, check_mode=check_mode) for file in recipe.adapters)
@@ -130,7 +139,9 @@ def measured(recipe: Recipe, *, check_mode: bool) -> Recipe:
     return dataclasses.replace(recipe, source=source, adapters=adapters)
 
 
-def read(client: Client, wanted: Wanted, record: OriginRecord | None) -> tuple[Wanted, State]:
+def read(
+    client: Client, wanted: Wanted, record: OriginRecord | None, *, check_mode: bool
+) -> tuple[Wanted, State]:
     """Everything the decision needs, and nothing it does not; the recipe knows its base then."""
     recipe = wanted.recipe
     installed = {found.name.key: found for found in client.tags()}
@@ -141,7 +152,7 @@ def read(client: Client, wanted: Wanted, record: OriginRecord | None) -> tuple[W
         installed={key: found.digest for key, found in installed.items()},
     )
     if recipe.base:
-        wanted, state = _read_base(client, wanted, state)
+        wanted, state = _read_base(client, wanted, state, check_mode=check_mode)
         recipe = wanted.recipe
     if not needs_look(wanted, state):
         return wanted, state
@@ -150,7 +161,7 @@ def read(client: Client, wanted: Wanted, record: OriginRecord | None) -> tuple[W
         shown=client.show(state.current.name) if state.current else {},
         server_version=client.version(),
     )
-    if recipe.base and state.base_plan is None:
+    if recipe.base and state.base_plan is None and state.base_missing is None:
         state = dataclasses.replace(state, base_shown=client.show(recipe.base.name))
     if recipe.weights:
         linked, declined = _judged(wanted, recipe.weights, state)
@@ -187,7 +198,9 @@ def _judged(
     return linked, None
 
 
-def _read_base(client: Client, wanted: Wanted, state: State) -> tuple[Wanted, State]:
+def _read_base(
+    client: Client, wanted: Wanted, state: State, *, check_mode: bool
+) -> tuple[Wanted, State]:
     base = t.cast(Base, wanted.recipe.base)
     digest = state.installed.get(base.name.key)
     if digest is not None:
@@ -198,9 +211,16 @@ def _read_base(client: Client, wanted: Wanted, state: State) -> tuple[Wanted, St
         if not needs_look(remembered, state):
             return remembered, state
     place = registry.place(base.name, wanted.registry_mirror)
-    pulled = plan.Wanted(base.name, "present", place, bool(wanted.registry_mirror))
+    mirrored = bool(wanted.registry_mirror)
+    pulled = plan.Wanted(base.name, "present", place, mirrored, wanted.base_digest)
     plan.check(pulled)
-    steps = plan.decide(pulled, model.read(client, pulled, store=wanted.store))
+    try:
+        steps = plan.decide(pulled, model.read(client, pulled, store=wanted.store))
+    except UnknownModel as error:
+        if not check_mode:
+            raise
+        # A task before this one may be about to make it.
+        return wanted, dataclasses.replace(state, base_missing=str(error))
     missing = dataclasses.replace(state, base_wanted=pulled, base_plan=steps)
     return _based_on(wanted, steps.after["digest"]), missing
 
@@ -525,5 +545,10 @@ def _origin(recipe: Recipe, current: Installed, state: State) -> Origin:
         gguf_sha256=(recipe.weights.sha256 or "") if recipe.weights else "",
         base_digest=(recipe.base.digest or "") if recipe.base else "",
         server_version=state.server_version,
-        way=state.way if recipe.weights else "",
+        way=_made_by(current, state) if recipe.weights else "",
     )
+
+
+def _made_by(current: Installed, state: State) -> str:
+    # One that was taken over may be an upload, though a link would have been possible.
+    return "link" if state.linked and state.linked.digest == current.digest else "api"

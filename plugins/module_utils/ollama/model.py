@@ -80,8 +80,7 @@ def _outcome(wanted: plan.Wanted, state: plan.State, planned: plan.Plan) -> Outc
         return Outcome(planned, foreseen, drift_of(state.current, state.recorded))
     model = describe(state.current) if state.current else None
     drift = drift_of(state.current, state.recorded)
-    # A digest that is asked for by name is what it should be, whoever brought it.
-    if drift is None or wanted.digest is not None:
+    if drift is None or _agreed(wanted, state.current):
         return Outcome(planned, model)
     warning = (
         f"{wanted.name.short} was changed by somebody else: it has the digest {drift['present']}, "
@@ -89,6 +88,12 @@ def _outcome(wanted: plan.Wanted, state: plan.State, planned: plan.Plan) -> Outc
         "digest; to agree, remove the record."
     )
     return Outcome(planned, model, drift, warnings=(warning,))
+
+
+def _agreed(wanted: plan.Wanted, current: Installed | None) -> bool:
+    """Whether an unchanged model is what it should be, whoever brought it."""
+    named = current is not None and wanted.digest == current.digest
+    return named or wanted.state == "latest"
 
 
 def drift_of(current: Installed | None, recorded: str | None) -> dict[str, t.Any] | None:
@@ -149,7 +154,7 @@ def _remember(
     if current is None:
         record.forget()
         return
-    agreed = changed or wanted.digest == current.digest
+    agreed = changed or _agreed(wanted, current)
     known = record.read(wanted.name)
     if known is None or (current.digest != known.digest and (agreed or _intended(known, current))):
         record.write(wanted.name, Origin(f"registry {wanted.source.name.key}", current.digest))

@@ -88,6 +88,20 @@ def test_model_that_is_there_costs_one_run(play, ollama, registry, traffic):
     assert traffic.lines() == ["GET /api/tags"]
 
 
+def test_model_that_is_there_is_remembered_and_then_costs_one_run(
+    play, ollama, registry, traffic, tmp_path
+):
+    record = tmp_path / "record.json"
+    digest = registry.offer("x")
+    ollama.pull("x", registry)
+    result, _shown = play(name="x", record=str(record))
+    assert (result["changed"], result["recorded"]["digest"]) == (False, digest)
+    assert json.loads(record.read_text())["digest"] == digest
+    traffic.clear()
+    play(name="x", record=str(record))
+    assert traffic.lines() == ["GET /api/tags"]
+
+
 def test_failure_of_a_large_pull_is_the_modules_own(play, registry, left_behind):
     registry.offer("x", padding=LARGE)
     damaged = registry.blob(next(iter(registry.layers("x"))))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 from tests.unit.conftest import small_gguf
 
@@ -122,6 +123,28 @@ def test_missing_base_is_pulled_first_with_exact_bytes(made, ollama, registry, t
 def test_base_that_nobody_has_is_refused_before_anything(made, traffic):
     assert "library/base:1b (404)" in made(fails=True)["msg"]
     assert sent(traffic) == []
+
+
+def test_base_that_a_task_before_would_make_is_no_failure_of_a_prediction(
+    made, ollama, monkeypatch
+):
+    warnings = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    foreseen = made(check_mode=True)
+    assert (foreseen["changed"], actions(foreseen)) == (True, ["create"])
+    assert "library/base:1b (404)" in warnings[0]
+    assert ollama.tags() == {}
+
+
+def test_missing_base_is_pulled_only_as_what_it_must_be(made, ollama, registry):
+    old = registry.offer("base:1b")
+    new = registry.offer("base:1b", weights="newer")
+    for check_mode in (True, False):
+        assert new in made(from_digest=old, check_mode=check_mode, fails=True)["msg"]
+    assert ollama.tags() == {}
+    made(from_digest=new)
+    assert ollama.tags()["base:1b"] == new
+    assert made(from_digest=old)["changed"] is False
 
 
 def test_new_base_makes_a_new_model(made, ollama, registry, base):

@@ -133,6 +133,14 @@ def test_model_that_was_uploaded_stays(linked, traffic):
     assert sent(traffic) == []
 
 
+@pytest.mark.parametrize("way", ["api", "link"])
+def test_model_that_is_taken_over_is_recorded_as_what_it_is(linked, tmp_path, way):
+    linked(import_method=way)
+    (tmp_path / "record.json").unlink()
+    again = linked()
+    assert (again["changed"], again["recorded"]["way"]) == (False, way)
+
+
 @pytest.mark.parametrize("text", ["FROM tiny.gguf\n", 'FROM tiny.gguf\nTEMPLATE "{{ .Prompt }}"\n'])
 def test_what_the_server_would_detect_is_uploaded_with_the_reason(linked, ollama, warned, text):
     result = linked(modelfile=text, import_method="link")

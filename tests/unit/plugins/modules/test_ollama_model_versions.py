@@ -110,6 +110,18 @@ def test_pin_that_somebody_fulfilled_by_hand_is_agreed_to(model, ollama, registr
     assert recorded(tmp_path) == theirs
 
 
+def test_latest_that_somebody_brought_by_hand_is_agreed_to(
+    model, ollama, registry, tmp_path, warned
+):
+    registry.offer("m")
+    model()
+    second = registry.offer("m", weights="second")
+    ollama.pull("m", registry)
+    result = model(state="latest")
+    assert (result["changed"], result["drift"], warned) == (False, None, [])
+    assert recorded(tmp_path) == second
+
+
 def test_own_update_keeps_nothing_unless_asked(model, ollama, registry, tmp_path):
     registry.offer("m")
     model()

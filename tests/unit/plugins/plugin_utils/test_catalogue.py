@@ -224,6 +224,31 @@ def test_same_model_asked_twice_is_told_once(write, tmp_path):
     assert names_of(specs) == ["tiny:1b", "a"]
 
 
+@pytest.fixture
+def made_from(write):
+    def made_from(folder: str, base: str) -> None:
+        path = write(folder, f"source: {{from: {base}}}\nmodelfile: Modelfile")
+        (path.parent / "Modelfile").write_text(f"FROM {base}\n")
+
+    return made_from
+
+
+def test_model_comes_after_the_one_it_is_made_from(write, made_from, tmp_path):
+    write("tiny", FULL)
+    made_from("kinder", "kind:latest")
+    made_from("kind", "TINY:1b")
+    loaded = catalogue.load([tmp_path / "own"])
+    specs = catalogue.select(["a", "kinder", "b", "kind", "tiny"], loaded)
+    assert names_of(specs) == ["a", "tiny:1b", "kind", "kinder", "b"]
+
+
+def test_models_made_from_each_other_are_refused(made_from, tmp_path):
+    made_from("this", "that")
+    made_from("that", "this")
+    with pytest.raises(Refused, match="would be made from itself"):
+        catalogue.select(["this", "that"], catalogue.load([tmp_path / "own"]))
+
+
 def test_own_folder_hides_the_shipped_one(write, tmp_path):
     write("tiny", FULL)
     write("tiny", "source: {registry: b}", "shipped")

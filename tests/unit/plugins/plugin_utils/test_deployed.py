@@ -35,6 +35,13 @@ FILE = spec("elyza", gguf=GGUF)
 BASED = spec("kind", **{"from": "bge-m3"})
 
 
+def test_models_on_a_base_move_with_it():
+    more = spec("kinder", **{"from": "kind:latest"})
+    specs = [REGISTRY, FILE, BASED, more]
+    assert deployed.to_move(specs, "BGE-M3") == [REGISTRY, BASED, more]
+    assert deployed.to_move(specs, "kind") == [BASED, more]
+
+
 # --- the lock ------------------------------------------------------------------------------------
 
 
