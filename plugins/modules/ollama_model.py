@@ -485,6 +485,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     create,
+    creation,
     fields,
     model,
     names,
@@ -556,7 +557,7 @@ def _create(module: AnsibleModule) -> model.Outcome:
     )
     for warning in made.warnings:
         module.warn(warning)
-    wanted = create.Wanted(
+    wanted = creation.Wanted(
         recipe=made,
         digest=names.parse_digest(params["digest"]),
         keep_previous=params["keep_previous"],

@@ -19,7 +19,7 @@ from .progress import Progress, StatusFile
 from .record import Origin, OriginRecord
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .manifest import Manifest
     from .names import Name
@@ -176,9 +176,10 @@ def read(
         recording=record is not None,
         recorded=_recorded(origin, current),
     )
-    if not plan.needs_offer(wanted, current):
+    twin = _twin(wanted, current, installed.values())
+    if not plan.needs_offer(wanted, current, twin):
         loaded = wanted.state == "absent" and current is not None and _is_loaded(client, current)
-        return dataclasses.replace(state, loaded=loaded)
+        return dataclasses.replace(state, loaded=loaded, twin=twin)
     offer = _offer(client, wanted)
     needed = {} if current is not None and current.digest == offer.digest else offer.blobs
     return dataclasses.replace(
@@ -187,6 +188,17 @@ def read(
         offer=offer,
         bytes_here=_bytes_here(client, needed, store),
     )
+
+
+def _twin(
+    wanted: plan.Wanted, current: Installed | None, installed: Iterable[Installed]
+) -> Installed | None:
+    """The model that has the pinned digest already, under another name: a kept version, say."""
+    digest = wanted.digest
+    if wanted.state != "present" or digest is None or (current and current.digest == digest):
+        return None
+    twins = [found for found in installed if found.digest == digest]
+    return min(twins, key=lambda found: found.name.key, default=None)
 
 
 def _recorded(origin: Origin | None, current: Installed | None) -> str | None:

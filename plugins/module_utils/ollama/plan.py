@@ -42,6 +42,8 @@ class State:
     # Of the blobs of the offer, how many bytes the server has already.
     bytes_here: Mapping[str, int] = dataclasses.field(default_factory=dict)
     loaded: bool = False
+    # Another name on the server of what is wanted, if the model itself is something else.
+    twin: Installed | None = None
     # Every installed model's digest by the key of its name.
     installed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # Whether a record is kept, and the digest that it remembers.
@@ -125,9 +127,9 @@ def check(wanted: Wanted) -> None:
             )
 
 
-def needs_offer(wanted: Wanted, current: Installed | None) -> bool:
-    """Whether the registry has to be asked; an installed model that is as wanted needs nobody."""
-    if wanted.state == "absent":
+def needs_offer(wanted: Wanted, current: Installed | None, twin: Installed | None = None) -> bool:
+    """Whether the registry has to be asked; what is on the server already needs nobody."""
+    if wanted.state == "absent" or twin is not None:
         return False
     if wanted.state == "latest" or current is None:
         return True
@@ -139,7 +141,7 @@ def decide(wanted: Wanted, state: State) -> Plan:
     if wanted.state == "absent":
         return _remove(state)
     if state.offer is None:
-        return _keep_as_it_is(wanted, state)
+        return _copy(wanted, state) or _keep_as_it_is(wanted, state)
     if wanted.digest is not None and state.offer.digest != wanted.digest:
         raise Refused(
             f"{wanted.name.short} is expected with the digest {wanted.digest}, but "
@@ -158,6 +160,19 @@ def _keep_as_it_is(wanted: Wanted, state: State) -> Plan:
     if not wanted.mirrored or vehicle.key == wanted.name.key or vehicle.key not in state.installed:
         return Plan(seen, seen)
     return Plan({**seen, LEFT_OVER: vehicle.short}, seen, (Action("delete", vehicle),))
+
+
+def _copy(wanted: Wanted, state: State) -> Plan | None:
+    """Have the wanted version again that is on the server under another name, a kept one say."""
+    twin, vehicle = state.twin, wanted.source.name
+    if twin is None:
+        return None
+    kept = keep(state.current, wanted.keep_previous or state.foreign, state.installed)
+    copied = Action("copy", wanted.name, source=twin.name, digest=twin.digest)
+    is_left_over = wanted.mirrored and twin.name.key == vehicle.key
+    gone = (Action("delete", vehicle),) if is_left_over else ()
+    after = {**_seen(twin), "name": _spelling(wanted.name, state)}
+    return Plan(_seen(state.current), after, (*kept, copied, *gone))
 
 
 def _fetch(wanted: Wanted, state: State, offer: Manifest) -> Plan:

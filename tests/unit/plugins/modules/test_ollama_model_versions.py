@@ -216,3 +216,30 @@ def test_fields_of_a_creation_are_refused_for_a_pull(model, traffic, option):
     value = {"license": ["x"], "parameters": {"top_k": 1}, "adapters": ["/a.gguf"]}.get(option, "x")
     assert f"{option} changes what a model is" in model(fails=True, **{option: value})["msg"]
     assert traffic.lines() == []
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_version_that_is_kept_on_the_server_comes_back_without_a_registry(
+    model, ollama, registry, traffic, check_mode, nobody
+):
+    first = registry.offer("m")
+    model()
+    second = registry.offer("m", weights="second")
+    kept = model(state="latest", keep_previous=True)["snapshot"]
+    traffic.clear()
+    result = model(digest=first, registry_mirror=nobody, check_mode=check_mode)
+    assert actions(result) == ["copy"]
+    assert result["plan"]["bytes_fetch"] == 0
+    assert traffic.lines("registry") == []
+    now = second if check_mode else first
+    assert ollama.tags() == {"m:latest": now, kept: first}
+    if not check_mode:
+        assert model(digest=first)["changed"] is False
+
+
+def test_alias_with_the_pinned_digest_is_enough(model, ollama, registry, nobody):
+    digest = registry.offer("m")
+    ollama.pull("m", registry, known_as="also:1b")
+    result = model(digest=digest, registry_mirror=nobody)
+    assert actions(result) == ["copy"]
+    assert ollama.tags() == {"m:latest": digest, "also:1b": digest}

@@ -10,13 +10,14 @@ import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     create,
+    creation,
     errors,
     files,
     names,
     recipe,
 )
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.client import Client, Installed
-from ansible_collections.edgellm.host.plugins.module_utils.ollama.create import State
+from ansible_collections.edgellm.host.plugins.module_utils.ollama.creation import State
 from ansible_collections.edgellm.host.plugins.module_utils.ollama.record import Origin
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -30,7 +31,7 @@ RECIPE = recipe.make(
     recipe.Weights("/srv/tiny.gguf", SHA, 1000),
     "FROM tiny.gguf\nPARAMETER temperature 0.7\n",
 )
-WANTED = create.Wanted(RECIPE)
+WANTED = creation.Wanted(RECIPE)
 CURRENT = Installed(NAME, LIVE, 1010)
 HAND_EDITED = Installed(NAME, EDITED, 1010)
 
@@ -70,8 +71,8 @@ def origin(spec=RECIPE.spec, digest=LIVE, sha=SHA, version="0.24.0"):
     ],
 )
 def test_model_is_created_only_when_it_is_another(state, expected):
-    assert create.needs_create(WANTED, state) is expected
-    assert create.decide(WANTED, state).changed is expected
+    assert creation.needs_create(WANTED, state) is expected
+    assert creation.decide(WANTED, state).changed is expected
 
 
 @pytest.mark.parametrize(
@@ -79,14 +80,18 @@ def test_model_is_created_only_when_it_is_another(state, expected):
     [(False, [("upload", 1000, 0), ("create", 0, 0)]), (True, [("create", 0, 1000)])],
 )
 def test_only_what_the_server_lacks_is_uploaded(here, actions):
-    planned = create.decide(WANTED, State(blobs_here=frozenset({f"sha256:{SHA}"} if here else ())))
+    planned = creation.decide(
+        WANTED, State(blobs_here=frozenset({f"sha256:{SHA}"} if here else ()))
+    )
     steps = planned.to_result()["actions"]
     assert [(s["action"], s["bytes_upload"], s["bytes_reuse"]) for s in steps] == actions
     assert planned.total("bytes_fetch") == 0
 
 
 def test_diff_tells_the_parameters_that_differ():
-    planned = create.decide(WANTED, State(HAND_EDITED, shown(temperature="0.1"), origin(), "0.24"))
+    planned = creation.decide(
+        WANTED, State(HAND_EDITED, shown(temperature="0.1"), origin(), "0.24")
+    )
     assert planned.diff == {
         "before": {
             "name": "tiny:latest",
@@ -105,9 +110,9 @@ def test_diff_tells_the_parameters_that_differ():
 
 def test_diff_tells_the_weights_by_the_record_where_the_server_rewrote_them():
     state = State(CURRENT, shown("c" * 64), origin(spec="other", sha=OTHER), "0.33.0")
-    assert create.decide(WANTED, state).before["gguf_sha256"] == OTHER
+    assert creation.decide(WANTED, state).before["gguf_sha256"] == OTHER
     unknown = dataclasses.replace(state, current=HAND_EDITED)
-    assert "gguf_sha256" not in create.decide(WANTED, unknown).before
+    assert "gguf_sha256" not in creation.decide(WANTED, unknown).before
 
 
 # --- a server that does it wrong -----------------------------------------------------------------
@@ -150,7 +155,7 @@ def creating(served, tmp_path):
             Route("/api/show", showing, methods=["POST"]),
         ]
         with Client(served(Starlette(routes=routes)), timeout=5) as client:
-            return create.ensure(client, create.Wanted(wanted), None, check_mode=False)
+            return create.ensure(client, creation.Wanted(wanted), None, check_mode=False)
 
     return run
 
