@@ -35,4 +35,5 @@ class FilterModule:
             "models_lock_entries": _worded("models_lock_entries", deployed.lock_entries),
             "models_notes": _worded("models_notes", deployed.notes),
             "models_to_move": _worded("models_to_move", deployed.to_move),
+            "models_unknown": _worded("models_unknown", deployed.unknown),
         }

@@ -25,11 +25,21 @@ def is_to_move(spec: Result, update: str | Sequence[str]) -> bool:
 
     On a command line names are separated by commas.
     """
-    said = update.split(",") if isinstance(update, str) else update
-    asked = [name.strip() for name in said if name.strip()]
+    asked = _asked(update)
     if ALL in asked or (spec.get("folder") or "") in asked:
         return True
     return _key(spec["name"]) in {_key(name) for name in asked}
+
+
+def unknown(specs: Sequence[Result], update: str | Sequence[str]) -> list[str]:
+    """The names that somebody asked for, and that none of the models has."""
+    asked = [name for name in _asked(update) if name != ALL]
+    return [name for name in asked if not any(is_to_move(spec, [name]) for spec in specs)]
+
+
+def _asked(update: str | Sequence[str]) -> list[str]:
+    said = update.split(",") if isinstance(update, str) else update
+    return [name.strip() for name in said if name.strip()]
 
 
 def to_move(specs: Sequence[Result], update: str | Sequence[str]) -> list[Result]:

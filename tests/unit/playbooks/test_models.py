@@ -125,3 +125,12 @@ def test_bare_host_is_refused_what_is_no_longer_to_be_had_as_it_is_locked(hosts,
 def test_import_method_of_the_hosts_is_not_asked_of_a_registrys_models(hosts, ollama):
     hosts.play("--limit=box1", ollama_models_import_method="link")
     assert list(ollama.tags()) == ["bge-m3:latest"]
+
+
+def test_misspelt_name_is_refused_and_the_others_are_done(hosts, registry):
+    hosts.lists = {"box1": ["bge-m3"]}
+    hosts.play()
+    new = registry.offer("bge-m3", embeds=True, weights="new")
+    said = " ".join(hosts.play(models_update="bge-m3,bge-m4", fails=True).split())
+    assert "models_update names bge-m4, which no host of this run serves" in said
+    assert hosts.locked["bge-m3:latest"]["digest"] == new

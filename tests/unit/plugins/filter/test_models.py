@@ -22,6 +22,10 @@ def test_models_to_move_keeps_the_order():
     assert FILTERS["models_to_move"]([other, SPEC], ["bge-m3"]) == [SPEC]
 
 
+def test_models_unknown_tells_what_was_misspelt():
+    assert FILTERS["models_unknown"]([SPEC], "bge-m3,bge-m4") == ["bge-m4"]
+
+
 def test_models_notes_and_entries_of_nothing_are_nothing():
     assert FILTERS["models_notes"]([], []) == []
     assert FILTERS["models_lock_entries"]([], probes=[]) == []

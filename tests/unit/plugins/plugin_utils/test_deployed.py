@@ -125,6 +125,20 @@ def test_names_are_compared_as_the_server_does(update, moves):
     assert deployed.is_to_move(spec(folder="folder", registry="bge-m3"), update) is moves
 
 
+@pytest.mark.parametrize(
+    ("update", "unknown"),
+    [
+        ("all", []),
+        ("bge-m3,typo", ["typo"]),
+        (["BGE-M3:latest", "folder"], []),
+        ([], []),
+        ("bge-m3:7b", ["bge-m3:7b"]),
+    ],
+)
+def test_name_that_no_model_has_is_noticed(update, unknown):
+    assert deployed.unknown([spec(folder="folder", registry="bge-m3")], update) == unknown
+
+
 # --- notes ---------------------------------------------------------------------------------------
 
 
