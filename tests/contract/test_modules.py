@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 import typing as t
 from pathlib import Path
 
@@ -247,6 +248,9 @@ if TARGET.shows_its_store:
         assert all(layer["present"] for layer in told["layers"])
 
     def test_a_prune_foresees_and_spares_what_is_young(run_module: Run, server: Server) -> None:
-        server.upload(b"nobody needs me")
-        foreseen = run_module("ollama_model_prune", store=str(server.store), check_mode=True)
-        assert foreseen["plan"]["blobs"] == []
+        young = server.upload(secrets.token_bytes(20))
+        params = {"store": str(server.store), "check_mode": True}
+        foreseen = run_module("ollama_model_prune", **params)
+        assert young not in [blob["digest"] for blob in foreseen["plan"]["blobs"]]
+        foreseen = run_module("ollama_model_prune", **params, min_age=0)
+        assert young in [blob["digest"] for blob in foreseen["plan"]["blobs"]]
