@@ -92,7 +92,8 @@ def _run(name: str, host: Host) -> list[str]:
             lines += _indent([f"{model['name']} answered{_when(model)}:"])
             answer = text.wrap(str(model["answer"]).strip(), WIDTH - 2 * len(_INDENT))
             lines += _indent(_indent(answer))
-    return [*lines, *_notes(host)]
+    answered = any(model.get("answer") for model in models)
+    return [*lines, *([""] if answered and host.get("notes") else []), *_notes(host)]
 
 
 def _notes(host: Host) -> list[str]:

@@ -175,3 +175,24 @@ def test_several_verified_hosts_get_a_total():
     bad = {"checks": [{"check": "c", "ok": False, "found": "-", "remedy": "-"}]}
     page = report.render("verify", {"a": good, "b": bad})
     assert page.splitlines()[-1] == "1 of 2 hosts as promised"
+
+
+NOTE = f"bge-m3: {'the registry has another version now ' * 3}."
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "before"),
+    [
+        ("run", HOST, "\n"),
+        ("run", {**HOST, "models": [], "probes": []}, "no models\n"),
+        ("plan", {"plan": []}, "nothing to do\n"),
+        ("plan", {"plan": STEPS}, "network\n"),
+    ],
+)
+def test_notes_come_last_and_are_wrapped(mode, host, before):
+    shown = page(mode, box1={**host, "notes": [NOTE, "Second."]})
+    head, _note, tail = shown.partition("  Note: bge-m3: ")
+    assert tail.endswith("\n  Note: Second.\n")
+    assert head.endswith(before) or mode == "plan"
+    assert all(text.width(line) <= report.WIDTH for line in tail.splitlines())
+    assert "Note" not in page(mode, box1={**host, "notes": []})
