@@ -199,7 +199,11 @@ def until(condition: t.Callable[[], t.Any]) -> t.Any:
 
 def partial_state(store: Path) -> dict[str, t.Any]:
     journals = list((store / "blobs").glob("*-partial-0"))
-    return dict(json.loads(journals[0].read_bytes())) if journals else {}
+    try:
+        return dict(json.loads(journals[0].read_bytes())) if journals else {}
+    except (FileNotFoundError, ValueError):
+        # It is just being written anew, in place as the real server does.
+        return {}
 
 
 @contextlib.contextmanager
