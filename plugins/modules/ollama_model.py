@@ -54,7 +54,9 @@ options:
     description:
       - The digest that the model must have, as RV(model.digest) gives it. It is the SHA-256 of
         the manifest.
-      - If the registry offers another one, the task fails before anything is changed.
+      - A version that is on the server under another name, such as a kept one, is copied, and no
+        registry is asked. Else, if the registry offers another one, the task fails before anything
+        is changed.
       - What a server creates has the same digest for the same wish as long as its version stays
         the same. It is created under another name first, and gets O(name) only if the digest is
         the expected one.

@@ -34,7 +34,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.ollama.probe import (
 )
 
 from . import strict_yaml
-from .lock import stale
+from .lock import check_sha256, stale
 from .strict_yaml import Number, Plain, Section, Text
 
 if t.TYPE_CHECKING:
@@ -55,11 +55,6 @@ def _check_file(text: str) -> None:
     parts = text.split("/")
     if not text.endswith(".gguf") or any(part in ("", ".", "..") for part in parts):
         raise Refused(f"the path of a .gguf file in its repository is needed, not {text!r}.")
-
-
-def _check_sha256(text: str) -> None:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise Refused(f"a SHA-256 has 64 digits of 0-9 and a-f, not {text!r}.")
 
 
 def _check_url(text: str) -> None:
@@ -84,7 +79,7 @@ SCHEMA = Section(
                         "repo": Text(check=_check_repo),
                         "file": Text(required=True, check=_check_file),
                         "revision": Text(),
-                        "sha256": Text(check=_check_sha256),
+                        "sha256": Text(check=check_sha256),
                         "size": Number(),
                         "url": Text(check=_check_url),
                     },
