@@ -125,6 +125,12 @@ host:
       description: Version of each package in O(packages), V(none) when it is not installed.
       type: dict
       sample: {python3-httpx: 0.28.1-1, docker-ce: null}
+    held:
+      description: Those of O(packages) that are installed and on hold, so that upgrades leave them
+        as they are.
+      type: list
+      elements: str
+      sample: [nvidia-container-toolkit]
     ports:
       description:
         - Holder of each port in O(ports) (keys are text), V(none) when the port is free. When

@@ -49,6 +49,7 @@ def gather(asked: Questions, root: str = "/") -> dict[str, Any]:
         "wsl": os_release.is_wsl(root),
         "memory_bytes": os_release.memory_bytes(root),
         "packages": dpkg.versions(asked.packages, root),
+        "held": dpkg.held(asked.packages, root),
         "ports": _ports(asked.ports, engine, root),
         "units": units.states(asked.units, root),
         "paths": {path: asdict(mounts.locate(path, root)) for path in asked.paths},

@@ -23,6 +23,7 @@ def test_this_machine_is_read(run_module, tmp_path, check_mode):
     assert host["architecture"] == platform.machine()
     assert host["memory_bytes"] > 0
     assert host["packages"] == {"no-such": None}
+    assert host["held"] == []
     assert host["paths"][str(tmp_path)]["exists"]
 
 

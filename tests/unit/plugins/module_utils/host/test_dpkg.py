@@ -65,3 +65,7 @@ def test_answers_come_for_all_names_in_their_order(root):
 
 def test_nothing_is_installed_where_there_is_no_dpkg(tmp_path):
     assert dpkg.versions(["docker.io"], str(tmp_path)) == {"docker.io": None}
+
+
+def test_held_is_what_is_installed_and_on_hold(root):
+    assert dpkg.held(["libc6", "docker-ce", "podman-docker", "docker"], root) == ["docker-ce"]
