@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""After all that was broken and mended: what the journal of the timer's service says, and the daemon.json."""
+"""After all that was broken and mended: what is on the box when its GPU is gone at last."""
 
 from __future__ import annotations
 
