@@ -46,7 +46,12 @@ _ALL = (
     Image("bookworm", "box", parent="debian12"),
     Image("engine", "engine", parent="box"),
     Image("python", "python", parent="debian", libraries=True),
-    Image("services", "services", parent="python", code=("__init__.py", "repack.py", *ORIGIN_CODE)),
+    Image(
+        "services",
+        "services",
+        parent="python",
+        code=("__init__.py", "apt.py", "repack.py", "nvidia", *ORIGIN_CODE),
+    ),
     Image("ollama", "ollama", parent="python", code=("__init__.py", "ollama")),
     Image(
         "cloudflared",
