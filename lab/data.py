@@ -21,7 +21,7 @@ def fingerprints() -> dict[str, str]:
     return {
         _MODELS: content_hash({"gguf": fetch.GGUF_SHA256}, _code(*_SEED_CODE)),
         _APT: content_hash({}, _code("apt.py", "repack.py")),
-        _NVIDIA: content_hash({}, _code("apt.py", "nvidia")),
+        _NVIDIA: content_hash({}, _code("__init__.py", *build.NVIDIA_CODE)),
     }
 
 
