@@ -38,6 +38,14 @@ class Image:
 
 #: The origin's code, with what its seeding shares with the stand-in.
 ORIGIN_CODE = ("origin", "ollama/__init__.py", "ollama/gguf_header.py", "ollama/gofmt.py")
+#: What the stand-ins of NVIDIA's packages are made by and made of.
+NVIDIA_CODE = (
+    "apt.py",
+    "nvidia/__init__.py",
+    "nvidia/package",
+    "nvidia/packages.py",
+    "nvidia/toolkit",
+)
 
 _ALL = (
     Image("debian", "debian", suite="trixie"),
@@ -46,7 +54,12 @@ _ALL = (
     Image("bookworm", "box", parent="debian12"),
     Image("engine", "engine", parent="box"),
     Image("python", "python", parent="debian", libraries=True),
-    Image("services", "services", parent="python", code=("__init__.py", "repack.py", *ORIGIN_CODE)),
+    Image(
+        "services",
+        "services",
+        parent="python",
+        code=("__init__.py", "repack.py", *NVIDIA_CODE, *ORIGIN_CODE),
+    ),
     Image("ollama", "ollama", parent="python", code=("__init__.py", "ollama")),
     Image(
         "cloudflared",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from lab import clean, record, say, state, status, up
+from lab import clean, gpu, record, say, state, status, up
 from lab.errors import LabError
 from lab.names import BOX_IMAGES, BOXES, PREFIX, box_container
 
@@ -56,6 +56,8 @@ def _change(args: argparse.Namespace) -> dict[str, Any]:
             return up.up(args.boxes)
         case "reset":
             return up.reset(args.box, args.image)
+        case "gpu":
+            return gpu.gpu(args.box, args.count)
         case "down":
             return clean.down()
         case _:
@@ -92,6 +94,9 @@ def _in_words(command: str, result: dict[str, Any]) -> str:
             return "\n".join([*lines, f"ready after {result['seconds']} s"])
         case "status":
             return _status_in_words(result)
+        case "gpu":
+            lines = [f"GPU {one['index']}  {one['uuid']}  {one['name']}" for one in result["gpus"]]
+            return "\n".join(lines) or f"{result['box']} has no GPU"
         case "clean":
             given = say.size(result["bytes_given_back"])
             return f"engine {result['engine']}\n{given} of disk given back"
@@ -133,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     reset = add("reset", "Throw boxes away and make them anew.")
     reset.add_argument("box", nargs="+", choices=list(BOXES))
     reset.add_argument("--image", choices=BOX_IMAGES)
+    plug = add("gpu", "Plug pretended NVIDIA GPUs into a box, in the place of those that it had.")
+    plug.add_argument("box", choices=list(BOXES))
+    plug.add_argument("--count", type=int, default=1, metavar="N", help="0 takes them out")
     add("down", "Remove containers and network; images and data stay.")
     add("clean", "Remove everything the lab made.")
     add("status", "Show what there is and the disk it takes.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the origin serves, in a volume: the model registry and the APT repository."""
+"""What the origin serves, in a volume: the model registry and the APT repositories."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from lab.docker import docker
 from lab.hashing import content_hash, files_under
 from lab.names import DATA_VOLUME, LABEL, PREFIX, ROOT
 
-_MODELS, _APT = "models", "apt"
+_MODELS, _APT, _NVIDIA = "models", "apt", "nvidia"
 #: What decides the bytes of the store, below lab/.
 _SEED_CODE = ("origin/seed.py", "origin/seed_hub.py", "ollama/gguf_header.py", "ollama/gofmt.py")
 
 
 def fingerprints() -> dict[str, str]:
     """The content each part of the volume should have."""
-    code = {str(p.relative_to(ROOT)): p for p in files_under(ROOT / "lab" / p for p in _SEED_CODE)}
     return {
-        _MODELS: content_hash({"gguf": fetch.GGUF_SHA256}, code),
-        _APT: content_hash({}, {"repack.py": ROOT / "lab/repack.py"}),
+        _MODELS: content_hash({"gguf": fetch.GGUF_SHA256}, _code(*_SEED_CODE)),
+        _APT: content_hash({}, _code("apt.py", "repack.py")),
+        _NVIDIA: content_hash({}, _code("__init__.py", *build.NVIDIA_CODE)),
     }
+
+
+def _code(*parts: str) -> dict[str, Path]:
+    """The files of parts of the lab, without its documentation."""
+    found = files_under(ROOT / "lab" / part for part in parts)
+    return {str(path.relative_to(ROOT)): path for path in found if path.suffix != ".md"}
 
 
 def ensure() -> None:
@@ -33,6 +39,12 @@ def ensure() -> None:
         say.step("building the APT repository (Debian's packages under Docker's names)")
         _in_container(
             "apt", f"python3 -m lab.repack --root /srv/lab && {_mark(_APT, wanted[_APT])}"
+        )
+    if present.get(_NVIDIA) != wanted[_NVIDIA]:
+        say.step("building the APT repository of the NVIDIA Container Toolkit's stand-in")
+        _in_container(
+            "nvidia",
+            f"python3 -m lab.nvidia.packages --root /srv/lab && {_mark(_NVIDIA, wanted[_NVIDIA])}",
         )
     if present.get(_MODELS) != wanted[_MODELS]:
         gguf = fetch.weights()

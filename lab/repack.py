@@ -8,15 +8,13 @@ and the layout are those of download.docker.com; the programs are Debian's.
 from __future__ import annotations
 
 import argparse
-import gzip
-import os
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lab import apt
 
 SUITE = "trixie"
 VERSION_SUFFIX = "-1~debian.13~trixie"
@@ -85,23 +83,6 @@ _BROUGHT_ALONG = {"containerd", "runc", "docker-cli"}
 _RELATIONS = ("Recommends", "Suggests", "Enhances", "Breaks", "Conflicts", "Replaces", "Provides")
 
 
-def parse_control(text: str) -> dict[str, str]:
-    """The fields of one control stanza, in order; continuation lines stay with their field."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
-        if line[:1].isspace():
-            fields[name] += f"\n{line}"
-        elif line:
-            name, _, value = line.partition(":")
-            fields[name] = value.strip()
-    return fields
-
-
-def format_control(fields: dict[str, str]) -> str:
-    return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
-
-
 def dockers_version(debian: str, epoch: str) -> str:
     """Docker's way of writing the version that a Debian version stands for."""
     upstream = re.split(r"[-+~]", debian.partition(":")[2] or debian)[0]
@@ -140,9 +121,9 @@ def build_package(recipe: Recipe, downloads: Path, work: Path, pool: Path) -> No
     for source in recipe.sources:
         deb = next(downloads.glob(f"{source}_*.deb"))
         about = work / f"{source}.control"
-        _run("dpkg-deb", "--extract", deb, tree)
-        _run("dpkg-deb", "--control", deb, about)
-        controls.append(parse_control((about / "control").read_text()))
+        apt.run("dpkg-deb", "--extract", deb, tree)
+        apt.run("dpkg-deb", "--control", deb, about)
+        controls.append(apt.parse_control((about / "control").read_text()))
         sums += (about / "md5sums").read_text()
         if not (
             tree / "DEBIAN"
@@ -152,17 +133,13 @@ def build_package(recipe: Recipe, downloads: Path, work: Path, pool: Path) -> No
         (tree / name).unlink()
         sums = "".join(f"{line}\n" for line in sums.splitlines() if not line.endswith(f"  {name}"))
     (tree / "DEBIAN/md5sums").write_text(sums)
-    fields = relabelled(recipe, controls)
-    (tree / "DEBIAN/control").write_text(format_control(fields))
-    version = fields["Version"].partition(":")[2] or fields["Version"]
-    target = pool / f"{recipe.name}_{version}_{fields['Architecture']}.deb"
-    _run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, target)
-    shutil.rmtree(tree)
+    (tree / "DEBIAN/control").write_text(apt.format_control(relabelled(recipe, controls)))
+    apt.build_package(tree, pool)
 
 
 def build_repository(top: Path, keyring: Path) -> None:
     """Fill an empty folder with the repository as `…/linux/debian/` of Docker's site has it."""
-    machine = _run("dpkg", "--print-architecture").strip()
+    machine = apt.architecture()
     pool = top / f"dists/{SUITE}/pool/stable/{machine}"
     index = top / f"dists/{SUITE}/stable/binary-{machine}"
     pool.mkdir(parents=True)
@@ -170,19 +147,12 @@ def build_repository(top: Path, keyring: Path) -> None:
     with tempfile.TemporaryDirectory(dir=top) as name:
         work = Path(name)
         work.chmod(0o755)  # apt downloads as its own user
-        _run("apt-get", "update", "-q")
+        apt.run("apt-get", "update", "-q")
         sources = [source for recipe in RECIPES for source in recipe.sources]
-        _run("apt-get", "download", "-q", *sources, cwd=work)
+        apt.run("apt-get", "download", "-q", *sources, cwd=work)
         for recipe in RECIPES:
             build_package(recipe, work, work, pool)
-    packages = _run("apt-ftparchive", "packages", pool.relative_to(top), cwd=top)
-    (index / "Packages").write_text(packages)
-    (index / "Packages.gz").write_bytes(gzip.compress(packages.encode(), mtime=0))
-    _sign(top, machine, keyring)
-
-
-def _sign(top: Path, machine: str, keyring: Path) -> None:
-    dist = top / f"dists/{SUITE}"
+    apt.write_index(pool, index, top)
     facts = {
         "Origin": "Docker",
         "Label": "Docker CE",
@@ -191,47 +161,15 @@ def _sign(top: Path, machine: str, keyring: Path) -> None:
         "Components": "stable",
         "Architectures": machine,
     }
-    options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in facts.items()]
-    release = _run("apt-ftparchive", *options, "release", dist)
-    (dist / "Release").write_text(release)
-    keyring.mkdir(mode=0o700, parents=True, exist_ok=True)
-    gpg = ("gpg", "--homedir", keyring, "--batch", "--yes", "--passphrase", "")
-    if KEY_NAME not in _run(*gpg, "--list-secret-keys"):
-        _run(*gpg, "--quick-generate-key", KEY_NAME, "rsa3072", "sign", "never")
-    _run(*gpg, "--clearsign", "--output", dist / "InRelease", dist / "Release")
-    _run(*gpg, "--armor", "--detach-sign", "--output", dist / "Release.gpg", dist / "Release")
-    _run(*gpg, "--armor", "--output", top / "gpg", "--export", KEY_NAME)
-
-
-def _run(*argv: str | Path, cwd: Path | None = None) -> str:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
-        [str(word) for word in argv],
-        cwd=cwd,
-        env=env,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return done.stdout
+    apt.sign(top / f"dists/{SUITE}", facts, keyring, KEY_NAME)
+    apt.export_key(keyring, KEY_NAME, top / "gpg")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="the lab's data folder")
     root: Path = parser.parse_args().root
-    published = root / "apt/docker/linux/debian"
-    published.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in published.parent.glob("new.*"):
-        shutil.rmtree(leftover)
-    fresh = Path(tempfile.mkdtemp(prefix="new.", dir=published.parent))
-    fresh.chmod(0o755)
-    build_repository(fresh, root / "keys")
-    if published.exists():
-        published.rename(fresh.with_name(f"{fresh.name}.old"))
-    fresh.rename(published)
-    for leftover in published.parent.glob("new.*"):
-        shutil.rmtree(leftover)
+    apt.publish(root / "apt/docker/linux/debian", lambda top: build_repository(top, root / "keys"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from lab.ollama import blobs, fields, generation, gofmt, gpu, names, show
+from lab.ollama import blobs, fields, generation, gofmt, names, show
 from lab.ollama.answers import Stream, answer, error_answer
 from lab.ollama.create import Creator, check
 from lab.ollama.download import Downloads
@@ -64,7 +64,6 @@ class Server:
         )
 
     async def ps(self, _request: Request) -> Response:
-        share = gpu.gpu_share()
         return answer(
             {
                 "models": [
@@ -75,7 +74,7 @@ class Server:
                         "digest": runner.model.digest,
                         "details": details(runner.model.config, runner.model.parent),
                         "expires_at": gofmt.rfc3339(runner.expires_at),
-                        "size_vram": int(runner.size * share),
+                        "size_vram": runner.held.size,
                         "context_length": runner.context,
                     }
                     for runner in self.scheduler.running()

@@ -11,7 +11,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from lab.ollama import gofmt, log
+from lab.ollama import gofmt, gpu, log
 from lab.ollama.engine import Engine, Loaded, LoadRequest
 from lab.ollama.errors import ApiError
 from lab.ollama.model import Model
@@ -35,6 +35,7 @@ class Runner:
     used_at: float = dataclasses.field(default_factory=time.time)
     expires_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
+    held: gpu.Held = dataclasses.field(default_factory=gpu.Held)
 
     @property
     def size(self) -> int:
@@ -154,6 +155,8 @@ class Scheduler:
         seconds = time.monotonic() - began
         log.info("model loaded", model=weights, num_ctx=context, seconds=f"{seconds:.2f}")
         runner = Runner(model, loaded, options.load, context, self.settings.keep_alive)
+        # Settled for as long as it is loaded: a node that is denied later stays open here.
+        runner.held = gpu.hold(runner.size)
         self._runners[weights] = runner
         return runner
 
@@ -201,6 +204,7 @@ class Scheduler:
         if runner.timer:
             runner.timer.cancel()
         await asyncio.to_thread(runner.loaded.close)
+        runner.held.release()
 
 
 def _set_expiry(runner: Runner) -> None:

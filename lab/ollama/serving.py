@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
 
 
 def _log_devices(settings: Settings) -> None:
-    nodes = gpu.gpu_nodes()
+    nodes = gpu.usable_nodes()
     for index, node in enumerate(nodes):
         log.info(
             "inference compute",

@@ -37,7 +37,7 @@ def imported(path: Path) -> set[str]:
 def test_an_image_carries_all_the_code_that_its_code_imports(name: str) -> None:
     carried = {n: p for n, p in build.context(build.IMAGES[name]).items() if n.startswith("code/")}
     needed = set()
-    for path in carried.values():
+    for path in (path for path in carried.values() if path.suffix == ".py"):
         for module in imported(path):
             file = ROOT / f"{module.replace('.', '/')}.py"
             package = ROOT / module.replace(".", "/") / "__init__.py"

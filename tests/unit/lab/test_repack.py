@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.repack import RECIPES, dockers_version, format_control, parse_control, relabelled
+from lab.apt import format_control, parse_control
+from lab.repack import RECIPES, dockers_version, relabelled
 
 DOCKER_IO = """\
 Package: docker.io
