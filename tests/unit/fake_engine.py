@@ -17,8 +17,6 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: str) -> None:
         self.answers: dict[str, object] = {"/_ping": "OK", "/version": {"Version": "29.7.2"}}
-        #: Status and body of anything else, by "METHOD path"; a function is called for them.
-        self.replies: dict[str, object] = {}
         self.asked: list[str] = []
         super().__init__(path, _Handler)
 
@@ -31,26 +29,11 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        self.server.asked.append(f"GET {self.path}")
         answer = self.server.answers.get(self.path)
-        self.reply((404 if answer is None else 200, answer))
-
-    def do_POST(self) -> None:
-        self.reply((404, {"message": "page not found"}))
-
-    def reply(self, otherwise: tuple[int, object]) -> None:
-        asked = f"{self.command} {self.path}"
-        self.server.asked.append(asked)
-        reply = self.server.replies.get(asked, otherwise)
-        status, answer = reply() if callable(reply) else reply
-        body = (
-            ""
-            if status in (204, 304)
-            else answer
-            if isinstance(answer, str)
-            else json.dumps(answer)
-        )
+        body = answer if isinstance(answer, str) else json.dumps(answer)
         kind = "text/plain" if isinstance(answer, str) else "application/json"
-        self.send_response(status)
+        self.send_response(404 if answer is None else 200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()

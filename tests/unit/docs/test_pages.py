@@ -191,7 +191,7 @@ def test_the_problems_are_in_the_words_of_the_edgellm_command():
 @pytest.mark.parametrize("folder", [DOCS, DOCS / "ja"], ids=["en", "ja"])
 def test_gpu_page_names_every_row_of_the_gate_in_its_order(folder):
     codes = ["driver", "cdi", "engine", "container", "ollama", "share", "memory"]
-    firsts = [span for row in rows(folder / GPU) for span in spans(row[0])]
+    firsts = [span for row in rows(folder / GPU) for span in spans(row[0])[:1]]
     start = firsts.index("driver")
     assert firsts[start : start + len(codes)] == codes
 

@@ -23,12 +23,13 @@ COMMAND = Path(__file__).resolve().parents[3] / "roles/ollama_server/files/edgel
 LOADED = {"name": "qwen2.5:7b-instruct", "size": 100, "size_vram": 100}
 SMI = "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-0)"
 INSPECT, START = "/containers/ollama/json", "POST /containers/ollama/start"
-#: HostConfig of a container with GPUs, by the ways of ollama_server_gpu_injection.
+#: HostConfig of a container with GPUs, by the ways of ollama_server_gpu_injection, and without.
 INJECTIONS = {
     "cdi": {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]},
     "runtime": {"DeviceRequests": None, "Runtime": "nvidia"},
     "device_request": {"DeviceRequests": [{"Driver": "nvidia", "Count": -1}]},
 }
+NO_INJECTION = {"DeviceRequests": [], "Runtime": "runc"}
 #: What Docker Engine 20.10.24 said of a device that was not there at the second start.
 NO_DEVICE = (
     'error gathering device information while adding custom device "/dev/nvidia0": '
@@ -167,10 +168,15 @@ def test_container_that_lost_the_gpu_it_was_given_is_a_problem(host, served, way
 
 
 @pytest.mark.parametrize("loaded", [[], [{**LOADED, "size_vram": 0}]])
-def test_container_that_is_given_no_gpu_serves_from_the_cpu_and_says_so(host, served, loaded):
+@pytest.mark.parametrize(
+    ("injection", "visible"), [(NO_INJECTION, "all"), (INJECTIONS["runtime"], "void")]
+)
+def test_container_that_is_given_no_gpu_serves_from_the_cpu_and_says_so(
+    host, served, loaded, injection, visible
+):
     host.endpoint = served(ollama(loaded))
     host.tool("nvidia-smi", f"echo '{SMI}'")
-    host.engine.answers[INSPECT] = inspected(host_config={"DeviceRequests": [], "Runtime": "runc"})
+    host.engine.answers[INSPECT] = inspected(host_config=injection, visible=visible)
     done = host.run("status")
     assert done.returncode == 0, done.stdout
     assert (
@@ -302,21 +308,38 @@ def test_settings_have_defaults(host):
     assert "/srv/edgellm/ollama/compose.yaml does not exist" in done.stderr
 
 
-def inspected(*, state="exited", error="", policy="unless-stopped", host_config=None):
+def inspected(
+    *, state="exited", error="", policy="unless-stopped", host_config=None, visible="all"
+):
     """What the engine says of one container, as far as the command reads it."""
     return {
         "State": {"Status": state, "Running": state == "running", "ExitCode": 137, "Error": error},
         "HostConfig": {"RestartPolicy": {"Name": policy}, **(host_config or {})},
+        # The image itself says "all".
+        "Config": {"Env": ["PATH=/usr/bin", f"NVIDIA_VISIBLE_DEVICES={visible}"]},
     }
 
 
-def test_start_that_failed_is_tried_again_once(host):
-    def start():
-        host.engine.answers[INSPECT] = inspected(state="running")
-        return 204, None
+def starts(engine, status, said=None, then=None):
+    """From now on the engine answers a start with this, and is in another state afterwards."""
 
+    class Handler(engine.RequestHandlerClass):
+        def do_POST(self):
+            engine.asked.append(f"POST {self.path}")
+            if then is not None:
+                engine.answers[INSPECT] = then
+            body = b"" if said is None else json.dumps(said).encode()
+            self.send_response(status if self.path == START.removeprefix("POST ") else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    engine.RequestHandlerClass = Handler
+
+
+def test_start_that_failed_is_tried_again_once(host):
     host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
-    host.engine.replies[START] = start
+    starts(host.engine, 204, then=inspected(state="running"))
     first, second = host.run("revive"), host.run("revive")
     assert (first.returncode, first.stdout) == (
         0,
@@ -328,24 +351,24 @@ def test_start_that_failed_is_tried_again_once(host):
 
 def test_container_that_was_never_started_is_started_too(host):
     host.engine.answers[INSPECT] = inspected(state="created", error=NO_DEVICE)
-    host.engine.replies[START] = (204, None)
+    starts(host.engine, 204)
     assert host.run("revive").returncode == 0
     assert START in host.engine.asked
 
 
 def test_somebody_was_faster_is_no_failure(host):
     host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
-    host.engine.replies[START] = (304, None)
+    starts(host.engine, 304)
     assert host.run("revive").returncode == 0
 
 
 def test_start_that_fails_again_says_why_for_another_try(host):
     host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
-    host.engine.replies[START] = (500, {"message": NO_DEVICE})
+    starts(host.engine, 500, {"message": NO_DEVICE})
     done = host.run("revive")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"edgellm: The container ollama cannot be started: {NO_DEVICE}\n"
-    host.engine.replies[START] = (503, "busy")
+    starts(host.engine, 503, "busy")
     assert "cannot be started: the engine answered 503" in host.run("revive").stderr
 
 
@@ -362,15 +385,14 @@ def test_start_that_fails_again_says_why_for_another_try(host):
     ids=["none", "runs", "stopped by somebody", "engine tries", "removed", "not at boot"],
 )
 def test_container_that_is_not_to_be_revived_stays_as_it_is(host, present):
-    host.engine.answers[INSPECT] = present
+    if present:
+        host.engine.answers[INSPECT] = present
     done = host.run("revive")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert host.engine.asked == [f"GET {INSPECT}"]
 
 
 def test_engine_that_is_not_up_yet_is_a_reason_to_try_again(host):
-    host.engine.replies[f"GET {INSPECT}"] = (500, {"message": "starting"})
-    assert "does not answer (answered 500)" in host.run("revive").stderr
     host.socket = host.directory / "gone.sock"
     done = host.run("revive")
     assert (done.returncode, done.stdout) == (1, "")
