@@ -17,8 +17,10 @@ from tests.unit.docs.lab_names import LAB_NAMES
 from tests.unit.docs.pages import DOCS, Command, commands, headings, prose, rows, spans
 
 ROOT = DOCS.parent
+#: What is typed on a host without a GPU, and what needs one.
 NAMES = ("operations.md", "troubleshooting.md")
-PAGES = [DOCS / name for name in NAMES] + [DOCS / "ja" / name for name in NAMES]
+GPU = "gpu.md"
+PAGES = [folder / name for folder in (DOCS, DOCS / "ja") for name in (*NAMES, GPU)]
 #: What explains, and gives nothing to type on a host.
 MODELS = [DOCS / "models.md", DOCS / "ja" / "models.md"]
 #: What used to be typed; every line of it has its row.
@@ -68,7 +70,7 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "models.md"])
+@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md"])
 def test_both_languages_have_the_same_headings(name):
     english, japanese = (
         [heading.split(" ", 1)[0] for heading in headings(folder / name)]
@@ -78,7 +80,7 @@ def test_both_languages_have_the_same_headings(name):
     assert len(english) > 5
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, GPU])
 def test_both_languages_have_the_same_commands(name):
     english, japanese = (
         [(command.text, command.answer, command.not_run) for command in every(folder / name)]
@@ -87,7 +89,7 @@ def test_both_languages_have_the_same_commands(name):
     assert english == japanese
 
 
-@pytest.mark.parametrize("name", [*NAMES, "models.md"])
+@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md"])
 def test_both_languages_have_the_same_rows(name):
     english, japanese = (
         [(len(row), spans(row[0])) for row in rows(folder / name)] for folder in (DOCS, DOCS / "ja")
@@ -123,11 +125,12 @@ def test_every_command_is_whole(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_what_the_lab_runs_asks_nobody_outside_and_ends_by_itself(page):
+    real_gpu = r"--gpus|-l 1|/proc/driver|dmesg" if page.name == GPU else r"nvidia|--gpus"
     for command in every(page):
         if not command.not_run:
             text = command.renamed(LAB_NAMES).text
             assert "https://" not in text, text
-            assert not re.search(r"nvidia|--gpus|-it\b|logs$|ansible|n8n-auto|swap", text), text
+            assert not re.search(rf"{real_gpu}|-it\b|logs$|ansible|n8n-auto|swap", text), text
 
 
 def test_every_name_of_the_lab_is_needed():
@@ -181,8 +184,25 @@ def test_the_problems_are_in_the_words_of_the_edgellm_command():
     first = [row[0] for row in table].index("it says") + 1
     last = [row[0] for row in table].index("message")
     said = [span for row in table[first:last] for span in spans(row[0])]
-    assert len(said) == 8
+    assert len(said) == 10
     assert [text for text in said if text not in source] == []
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "ja"], ids=["en", "ja"])
+def test_gpu_page_names_every_row_of_the_gate_in_its_order(folder):
+    codes = ["driver", "cdi", "engine", "container", "ollama", "share", "memory"]
+    firsts = [span for row in rows(folder / GPU) for span in spans(row[0])[:1]]
+    start = firsts.index("driver")
+    assert firsts[start : start + len(codes)] == codes
+
+
+def test_examples_of_nvidia_smi_are_the_same_in_both_languages():
+    english, japanese = (
+        re.findall(r"```text\n(.*?)```", (folder / GPU).read_text("utf-8"), re.DOTALL)
+        for folder in (DOCS, DOCS / "ja")
+    )
+    assert english == japanese != []
+    assert {len(line) for line in english[0].splitlines() if line} == {91}
 
 
 def test_the_file_to_fetch_by_hand_is_the_catalogues():

@@ -22,6 +22,19 @@ from tests.unit.fake_engine import container, serving, short_directory
 COMMAND = Path(__file__).resolve().parents[3] / "roles/ollama_server/files/edgellm"
 LOADED = {"name": "qwen2.5:7b-instruct", "size": 100, "size_vram": 100}
 SMI = "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-0)"
+INSPECT, START = "/containers/ollama/json", "POST /containers/ollama/start"
+#: HostConfig of a container with GPUs, by the ways of ollama_server_gpu_injection, and without.
+INJECTIONS = {
+    "cdi": {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]},
+    "runtime": {"DeviceRequests": None, "Runtime": "nvidia"},
+    "device_request": {"DeviceRequests": [{"Driver": "nvidia", "Count": -1}]},
+}
+NO_INJECTION = {"DeviceRequests": [], "Runtime": "runc"}
+#: What Docker Engine 20.10.24 said of a device that was not there at the second start.
+NO_DEVICE = (
+    'error gathering device information while adding custom device "/dev/nvidia0": '
+    "no such file or directory"
+)
 
 
 def ollama(loaded=(), models=3):
@@ -145,6 +158,39 @@ def test_model_on_the_cpu_beside_a_gpu_is_a_problem(host, served):
     assert "on the CPU although there is a GPU. " in host.problem()
 
 
+@pytest.mark.parametrize("way", INJECTIONS)
+def test_container_that_lost_the_gpu_it_was_given_is_a_problem(host, served, way):
+    host.endpoint = served(ollama([{**LOADED, "size_vram": 0}]))
+    host.tool("nvidia-smi", f"echo '{SMI}'")
+    host.engine.answers[INSPECT] = inspected(host_config=INJECTIONS[way])
+    assert "sudo docker restart ollama. If it stays on the CPU, ansible-playbook" in host.problem()
+    assert host.status()["gpus_given"] is True
+
+
+@pytest.mark.parametrize("loaded", [[], [{**LOADED, "size_vram": 0}]])
+@pytest.mark.parametrize(
+    ("injection", "visible"), [(NO_INJECTION, "all"), (INJECTIONS["runtime"], "void")]
+)
+def test_container_that_is_given_no_gpu_serves_from_the_cpu_and_says_so(
+    host, served, loaded, injection, visible
+):
+    host.endpoint = served(ollama(loaded))
+    host.tool("nvidia-smi", f"echo '{SMI}'")
+    host.engine.answers[INSPECT] = inspected(host_config=injection, visible=visible)
+    done = host.run("status")
+    assert done.returncode == 0, done.stdout
+    assert (
+        "Runs on   CPU (the container is not given the GPU that is there: NVIDIA GeForce RTX 4090)"
+        in done.stdout
+    )
+
+
+def test_driver_that_takes_long_is_not_called_broken(host, served):
+    host.endpoint = served(ollama())
+    host.tool("nvidia-smi", "exec sleep 10")
+    assert "nvidia-smi does not answer within 1.4 s. If it only takes long, " in host.problem()
+
+
 def test_driver_that_fails_is_a_problem(host, served):
     host.endpoint = served(ollama())
     host.tool("nvidia-smi", "echo 'Failed to initialize NVML: Driver mismatch'; exit 18")
@@ -165,6 +211,14 @@ def test_ollama_that_is_down_is_told_with_the_remedy(host, containers, problem):
     assert done.returncode == 1
     assert problem in done.stdout
     assert problem in host.problem()
+
+
+def test_start_that_failed_is_told_in_the_words_of_the_engine(host):
+    host.engine.contain(container("ollama", state="exited"))
+    host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
+    problem = host.problem()
+    assert f"The container ollama could not be started ({NO_DEVICE}). " in problem
+    assert "Try again with: sudo edgellm revive. " in problem
 
 
 def test_hanging_ollama_is_a_problem_and_no_reason_to_wait(host, silent):
@@ -252,6 +306,100 @@ def test_broken_settings_stop_with_the_remedy(host):
 def test_settings_have_defaults(host):
     done = host.run("--settings", str(host.directory / "none.json"), "up")
     assert "/srv/edgellm/ollama/compose.yaml does not exist" in done.stderr
+
+
+def inspected(
+    *, state="exited", error="", policy="unless-stopped", host_config=None, visible="all"
+):
+    """What the engine says of one container, as far as the command reads it."""
+    return {
+        "State": {"Status": state, "Running": state == "running", "ExitCode": 137, "Error": error},
+        "HostConfig": {"RestartPolicy": {"Name": policy}, **(host_config or {})},
+        # The image itself says "all".
+        "Config": {"Env": ["PATH=/usr/bin", f"NVIDIA_VISIBLE_DEVICES={visible}"]},
+    }
+
+
+def starts(engine, status, said=None, then=None):
+    """From now on the engine answers a start with this, and is in another state afterwards."""
+
+    class Handler(engine.RequestHandlerClass):
+        def do_POST(self):
+            engine.asked.append(f"POST {self.path}")
+            if then is not None:
+                engine.answers[INSPECT] = then
+            body = b"" if said is None else json.dumps(said).encode()
+            self.send_response(status if self.path == START.removeprefix("POST ") else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    engine.RequestHandlerClass = Handler
+
+
+def test_start_that_failed_is_tried_again_once(host):
+    host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
+    starts(host.engine, 204, then=inspected(state="running"))
+    first, second = host.run("revive"), host.run("revive")
+    assert (first.returncode, first.stdout) == (
+        0,
+        f"The container ollama is started. Before, it could not be: {NO_DEVICE}\n",
+    )
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert host.engine.asked.count(START) == 1
+
+
+def test_container_that_was_never_started_is_started_too(host):
+    host.engine.answers[INSPECT] = inspected(state="created", error=NO_DEVICE)
+    starts(host.engine, 204)
+    assert host.run("revive").returncode == 0
+    assert START in host.engine.asked
+
+
+def test_somebody_was_faster_is_no_failure(host):
+    host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
+    starts(host.engine, 304)
+    assert host.run("revive").returncode == 0
+
+
+def test_start_that_fails_again_says_why_for_another_try(host):
+    host.engine.answers[INSPECT] = inspected(error=NO_DEVICE)
+    starts(host.engine, 500, {"message": NO_DEVICE})
+    done = host.run("revive")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"edgellm: The container ollama cannot be started: {NO_DEVICE}\n"
+    starts(host.engine, 503, "busy")
+    assert "cannot be started: the engine answered 503" in host.run("revive").stderr
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        None,
+        inspected(state="running"),
+        inspected(),
+        inspected(state="restarting", error=NO_DEVICE),
+        inspected(state="removing", error=NO_DEVICE),
+        inspected(error=NO_DEVICE, policy="no"),
+    ],
+    ids=["none", "runs", "stopped by somebody", "engine tries", "removed", "not at boot"],
+)
+def test_container_that_is_not_to_be_revived_stays_as_it_is(host, present):
+    if present:
+        host.engine.answers[INSPECT] = present
+    done = host.run("revive")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert host.engine.asked == [f"GET {INSPECT}"]
+
+
+def test_engine_that_is_not_up_yet_is_a_reason_to_try_again(host):
+    host.socket = host.directory / "gone.sock"
+    done = host.run("revive")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "edgellm: The container engine does not answer (no such file or directory). "
+        "Start it with: sudo systemctl start docker\n"
+    )
 
 
 @pytest.fixture
