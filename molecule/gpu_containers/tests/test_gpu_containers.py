@@ -7,6 +7,9 @@ import json
 
 import pytest
 
+from tests.unit.docs.lab_names import LAB_NAMES
+from tests.unit.docs.pages import DOCS, commands
+
 testinfra_hosts = ["ansible://box2"]
 
 PACKAGES = [
@@ -111,3 +114,16 @@ def test_timer_logs_once_and_then_changes_only(host):
 def test_recorded_state_is_that_of_the_gate(host):
     state = json.loads(host.file("/srv/edgellm/state/gpu-gate.json").content_string)
     assert all(row["ok"] for row in state["rows"])
+
+
+@pytest.mark.timeout(600)
+def test_every_command_of_the_page(host):
+    for command in commands(DOCS / "gpu.md"):
+        if command.not_run:
+            continue
+        typed = command.renamed(LAB_NAMES)
+        done = host.run("timeout 120 bash -c %s", typed.text)
+        output = done.stdout + done.stderr
+        seen = f"docs/gpu.md:{command.line}\n$ {typed.text}\n{output}"
+        assert done.rc == 0, f"{seen}\nended with {done.rc}"
+        assert typed.missing(output) == [], seen
