@@ -35,8 +35,14 @@ class Failure(Exception):
     """What goes wrong ends with this text and exit status 1."""
 
 
+class NoSuchCommand(Exception):
+    """There is no command of this name, which is exit status 3."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> t.NoReturn:
+        if unknown := re.search("invalid choice: '([^']*)'", message):
+            raise NoSuchCommand(unknown[1])
         raise Failure(message)
 
 
@@ -55,6 +61,9 @@ def main(argv: list[str] | None = None) -> int:
             parser.print_help()
             return 0
         args.action(args, log)
+    except NoSuchCommand as name:
+        print(f"No help topic for '{name}'", file=sys.stderr)
+        return 3
     except Failure as failure:
         Log().error(str(failure))
         return 1
@@ -171,15 +180,18 @@ def configure(args: argparse.Namespace, log: Log) -> None:
             else f"unrecognized runtime '{args.runtime}'"
         )
     path = here(args.config_path or "/etc/docker/daemon.json")
-    log.info(f"Loading config from {path}")
+    exists = path.exists()
+    log.info(
+        f"Loading config from {path}"
+        if exists
+        else "Config file does not exist; using empty config"
+    )
     try:
-        before = docker_config.load(path)
+        before = docker_config.load(path) if exists else {}
     except (OSError, ValueError) as error:
         raise Failure(f"unable to load config for runtime docker: {error}") from None
-    if before is None:
-        log.info("Config file does not exist; using empty config")
     after = docker_config.configured(
-        before or {},
+        before,
         name=args.runtime_name,
         path=args.runtime_path,
         default=args.default,

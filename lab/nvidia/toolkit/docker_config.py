@@ -10,12 +10,9 @@ from typing import Any
 RUNTIME = {"args": [], "path": "nvidia-container-runtime"}
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """The configuration, or None if there is no such file; ValueError if it is no JSON object."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
+def load(path: Path) -> dict[str, Any]:
+    """The configuration; ValueError if it is no JSON object."""
+    text = path.read_text(encoding="utf-8")
     if not text.strip():
         raise ValueError("EOF")
     found = json.loads(text)
@@ -37,4 +34,7 @@ def configured(
 
 
 def text(config: dict[str, Any]) -> str:
-    return json.dumps(config, indent=4, sort_keys=True, ensure_ascii=False)
+    written = json.dumps(config, indent=4, sort_keys=True, ensure_ascii=False)
+    for character in "<>&":  # as Go's writer does
+        written = written.replace(character, f"\\u{ord(character):04x}")
+    return written

@@ -39,11 +39,12 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Node:
-    """A device node as the kernel knows it; numbers are 0 where it is no character device."""
+    """A device node as the kernel knows it; its numbers are 0 if it is no character device."""
 
     path: str
     major: int
     minor: int
+    mode: int
 
 
 def here(path: str) -> Path:
@@ -78,7 +79,7 @@ def wanted(names: list[str]) -> list[Gpu]:
 def node(path: str) -> Node:
     status = here(path).stat()
     number = status.st_rdev if stat.S_ISCHR(status.st_mode) else 0
-    return Node(path, os.major(number), os.minor(number))
+    return Node(path, os.major(number), os.minor(number), stat.S_IMODE(status.st_mode))
 
 
 def common_nodes() -> list[Node]:

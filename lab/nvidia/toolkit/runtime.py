@@ -38,7 +38,7 @@ def injected(config: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _device(node: Node) -> dict[str, Any]:
     numbers = {"path": node.path, "type": "c", "major": node.major, "minor": node.minor}
-    return {**numbers, "fileMode": 0o666, "uid": 0, "gid": 0}
+    return {**numbers, "fileMode": node.mode, "uid": 0, "gid": 0}
 
 
 def _rule(node: Node) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from typing import Any
 from lab.nvidia.toolkit import driver
 from lab.nvidia.toolkit.driver import SMI, TABLE, Gpu, Node
 
-VERSION = "0.7.0"
+#: The real program writes the lowest version that has all it needs.
+VERSION = "0.5.0"
 STRATEGIES = ("index", "uuid", "type-index")
 ENV = ("NVIDIA_VISIBLE_DEVICES=void",)
 #: What nvidia-smi needs in a container; there are no libraries to bring.
 MOUNTS = (SMI, TABLE)
 MOUNT_OPTIONS = ("ro", "nosuid", "nodev", "rbind", "rprivate")
-#: Text that YAML would read as something else than a string.
+#: Text that YAML would not read as this string.
 _UNLIKE_TEXT = re.compile(
-    r"^$|^[\d.+-]+$|^(?:true|false|null|yes|no|on|off|~)$|^[^\w/]|: | #|:$", re.IGNORECASE
+    r"|[+-]?(?:\d+\.?\d*|\.\d+)|true|false|null|yes|no|on|off|~|[^\w/].*|.*(?:: | #).*|.*:",
+    re.IGNORECASE,
 )
 
 
@@ -34,16 +36,13 @@ def make(
 ) -> dict[str, Any]:
     """The specification for the GPUs that there are now; NoDriver if the driver does not answer."""
     found = driver.gpus()
-    devices = []
-    for gpu in found:
-        names = dict.fromkeys(_name(gpu, strategy) for strategy in strategies)
-        devices += [_device(name, [gpu]) for name in names]
+    named = {_name(gpu, strategy): [gpu] for strategy in strategies for gpu in found}
     if with_all and found:
-        devices.append(_device("all", found))
+        named["all"] = found
     return {
         "cdiVersion": VERSION,
         "kind": kind,
-        "devices": devices,
+        "devices": [_device(name, gpus) for name, gpus in sorted(named.items())],
         "containerEdits": {
             "env": list(ENV),
             "deviceNodes": [_node(node) for node in driver.common_nodes()],
@@ -66,7 +65,8 @@ def _device(name: str, gpus: list[Gpu]) -> dict[str, Any]:
 
 def _node(node: Node) -> dict[str, Any]:
     """With its numbers, so that a specification from before a change gives the wrong device."""
-    return {"path": node.path, "type": "c", "major": node.major, "minor": node.minor}
+    numbers = {"major": node.major, "minor": node.minor, "fileMode": node.mode}
+    return {"path": node.path, **{k: v for k, v in numbers.items() if v}, "permissions": "rwm"}
 
 
 def to_json(spec: dict[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _yaml(value: dict[str, Any] | list[Any], step: int = 4) -> list[str]:
 
 def _scalar(value: object) -> str:
     if isinstance(value, str):
-        return json.dumps(value) if _UNLIKE_TEXT.search(value) else value
+        return json.dumps(value) if _UNLIKE_TEXT.fullmatch(value) else value
     return json.dumps(value)
 
 
