@@ -37,9 +37,7 @@ def find(places: Sequence[str], root: str = "/") -> str | None:
     return next((file for file in files if os.access(file, os.X_OK)), None)
 
 
-def run(
-    command: Sequence[str], variables: Mapping[str, str], seconds: float = _SECONDS
-) -> Answer:
+def run(command: Sequence[str], variables: Mapping[str, str], seconds: float = _SECONDS) -> Answer:
     """Run a program to its end, or for that long."""
     try:
         process = subprocess.Popen(

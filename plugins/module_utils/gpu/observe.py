@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, edgellm.host contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a host and its Ollama are like right now, gathered for the gate. Private."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..host import docker_api, os_release, pci
+from . import cdi, gate, injection, smi, trial
+from .observation import Attempt, Container, Engine, Loaded, Observation, Prompted
+
+_HOOK = "usr/bin/nvidia-container-runtime-hook"
+_PORT = 11434
+_PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is looked at. C(url): empty for the container's own address."""
+
+    container: str = "ollama"
+    url: str = ""
+    expect: gate.Expect = "auto"
+    trial: bool = False
+    cuda_image: str = ""
+    cdi_path: str = cdi.DEFAULT_PATH
+    prompted: Prompted | None = None
+    timeout: float = 60
+
+
+def gather(asked: Questions, root: str = "/") -> Observation:
+    """Everything the gate needs; what lies behind a broken link is not asked for."""
+    engine, inspected = _engine(asked.container, root)
+    seen = Observation(
+        smi=smi.read(root),
+        engine=engine,
+        pci_devices=len(pci.nvidia_devices(root)),
+        wsl=os_release.is_wsl(root),
+        container=_container(asked.container, inspected) if inspected else None,
+        prompted=asked.prompted,
+    )
+    if not gate.expected(asked.expect, seen):
+        return seen
+    loaded, error = _loaded(asked.url or _address(inspected or {}))
+    seen = replace(seen, cdi=cdi.read(asked.cdi_path, root=root), loaded=loaded, api_error=error)
+    given = seen.container is not None and seen.container.injection.kind != "none"
+    if inspected is None or not given or seen.smi.problem:
+        return seen
+    return _containers(asked, seen, inspected, root)
+
+
+def _containers(
+    asked: Questions, seen: Observation, inspected: dict[str, Any], root: str
+) -> Observation:
+    """What nvidia-smi says in containers, and which processes are Ollama's."""
+    if asked.trial:
+        trial.remove_leftovers(asked.timeout, root)
+        seen = replace(seen, trial=_try(asked, inspected, root))
+        if asked.cuda_image:
+            seen = replace(
+                seen,
+                cuda_image=asked.cuda_image,
+                cuda=_try(asked, inspected, root, asked.cuda_image),
+            )
+    if seen.container is None or not seen.container.running:
+        return seen
+    inside = trial.look_inside(inspected["Id"], asked.timeout, root)
+    return replace(seen, inside=inside, pids=_pids(inspected["Id"], root))
+
+
+def _try(
+    asked: Questions, inspected: dict[str, Any], root: str, image: str | None = None
+) -> Attempt:
+    return trial.run_once(injection.trial(inspected, image), asked.timeout, root)
+
+
+def _engine(name: str, root: str) -> tuple[Engine, dict[str, Any] | None]:
+    try:
+        said = docker_api.get("/info", root=root, timeout=_PATIENCE)
+        inspected = docker_api.inspect(name, root=root)
+    except docker_api.EngineError as error:
+        return Engine(error=str(error)), None
+    folders = said.get("CDISpecDirs")
+    engine = Engine(
+        version=str(said.get("ServerVersion", "")),
+        cdi_spec_dirs=None if folders is None else tuple(folders),
+        runtimes=tuple(sorted(said.get("Runtimes") or {})),
+        has_hook=Path(root, _HOOK).exists(),
+    )
+    return engine, inspected
+
+
+def _container(name: str, inspected: dict[str, Any]) -> Container:
+    state = inspected.get("State") or {}
+    return Container(
+        name=name,
+        running=state.get("Running") is True and not state.get("Restarting"),
+        status=str(state.get("Status", "")),
+        injection=injection.read(inspected),
+        error=" ".join(str(state.get("Error") or "").split()),
+    )
+
+
+def _address(inspected: dict[str, Any]) -> str:
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    addresses = (network.get("IPAddress") for network in networks.values())
+    host = next(filter(None, addresses), "127.0.0.1")
+    return f"http://{host}:{_PORT}"
+
+
+def _loaded(url: str) -> tuple[tuple[Loaded, ...] | None, str]:
+    """What the server has in memory, or None and why it does not say."""
+    # Straight to the server: a proxy from the environment is never meant for it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url.rstrip('/')}/api/ps", timeout=_PATIENCE) as answer:
+            models = json.load(answer).get("models") or []
+        loaded = tuple(
+            Loaded(str(model["name"]), int(model["size"]), int(model.get("size_vram") or 0))
+            for model in models
+        )
+    except urllib.error.URLError as error:
+        return None, f"{url} ({error.reason})"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return None, f"{url} ({error or type(error).__name__})"
+    return loaded, ""
+
+
+def _pids(ident: str, root: str) -> tuple[int, ...] | None:
+    try:
+        return docker_api.pids(ident, root=root)
+    except (docker_api.EngineError, LookupError, ValueError):
+        # The engine needs ps for it, which a small host may lack.
+        return None
