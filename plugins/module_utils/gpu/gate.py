@@ -16,29 +16,22 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
-from . import cdi, injection, smi
+from . import injection, smi
+from .facts import WSL2
+from .findings import findings
 from .observation import Attempt, Loaded, Observation
 
 Expect = Literal["auto", "always", "never"]
-UNCHECKED = "unchecked"
 OK = "ok"
+# Not judged because of a row before it, or because there is nothing to look at right now.
+UNCHECKED = "unchecked"
+IDLE = "idle"
 
 _SITE = "ansible-playbook site.yml"
 # Of the bytes that Ollama says are on the GPU, so many percent must be in use there.
 _IN_USE = 80
 _UUID = re.compile(r"UUID: ((?:GPU|MIG)-[^)\s]+)")
-_LOG = "sudo dmesg | grep -iE 'nvrm|nvidia|nouveau'"
-_DRIVER_REMEDIES = {
-    smi.NOT_INSTALLED: f"install NVIDIA's driver, reboot, then {_SITE}",
-    smi.MISMATCH: "sudo reboot",
-    smi.NOT_LOADED: f"sudo modprobe nvidia; if that fails: {_LOG}",
-    smi.NO_DEVICES: f"{_LOG}; then sudo reboot",
-    smi.UNKNOWN_ERROR: "sudo reboot",
-    smi.NO_PERMISSION: "ask again with root's rights",
-    smi.TIMEOUT: f"{_LOG}; then sudo reboot",
-    smi.FAILED: f"{_LOG}; then sudo reboot",
-}
-_WSL_REMEDY = "install or update NVIDIA's driver on Windows, then type there: wsl --shutdown"
+_INSTALL = "install NVIDIA's driver, then reboot"
 
 
 @dataclass(frozen=True)
@@ -92,16 +85,12 @@ class _Case:
     rows: dict[str, Row]
 
     @property
-    def name(self) -> str:
-        return self.seen.container.name if self.seen.container else "ollama"
-
-    @property
     def injection(self) -> injection.Injection:
         return self.seen.container.injection if self.seen.container else injection.Injection()
 
     @property
     def restart(self) -> str:
-        return f"sudo docker restart {self.name}"
+        return f"sudo docker restart {self.seen.name}"
 
     def broken(self, *codes: str) -> Row | None:
         """The first of these rows that does not hold."""
@@ -119,7 +108,7 @@ def expected(expect: Expect, seen: Observation) -> bool:
     if expect != "auto":
         return expect == "always"
     given = seen.container is not None and seen.container.injection.kind != "none"
-    return seen.pci_devices > 0 or seen.smi.program is not None or given
+    return seen.facts.pci_devices > 0 or seen.facts.smi.program is not None or given
 
 
 def judge(seen: Observation, expect: Expect = "auto", min_share: float = 90) -> Verdict:
@@ -145,39 +134,35 @@ def _on_gpu(case: _Case) -> bool:
 
 def _driver(case: _Case) -> Row:
     row = Row("driver", "nvidia-smi sees the GPU", False, "")
-    said = case.seen.smi
+    said = case.seen.facts.smi
     if said.problem is None:
         found = _named(said.gpus)
         return replace(row, ok=True, found=found, state=f"{OK}: {found}")
     found = said.message
     if said.problem == smi.NOT_INSTALLED:
-        count = case.seen.pci_devices
-        on_bus = f"NVIDIA GPUs on the PCI bus: {count}" if count else "no NVIDIA GPU"
-        found = f"{on_bus}; nvidia-smi is not installed"
-    remedy = _WSL_REMEDY if case.seen.wsl else _DRIVER_REMEDIES[said.problem]
-    return replace(row, found=found, remedy=remedy, state=said.problem)
+        found = f"{found}; NVIDIA GPUs on the PCI bus: {case.seen.facts.pci_devices}"
+    return replace(row, found=found, remedy=_remedy(case, "driver", _INSTALL), state=said.problem)
 
 
 def _cdi(case: _Case) -> Row | None:
-    spec = case.seen.cdi
+    spec = case.seen.facts.cdi
     by_cdi = case.injection.kind == "cdi"
-    if spec is None or not (by_cdi or spec.program):
+    if not (by_cdi or spec.program):
         return None
-    row = Row("cdi", "the CDI specification fits", False, "")
+    row = Row("cdi", "the CDI specification fits", False, "", _SITE)
     blocked = case.broken("driver")
     if blocked:
         return _unchecked(row, blocked)
     if spec.problems:
-        codes = ", ".join(problem.code for problem in spec.problems)
-        failed = any(problem.code == cdi.FAILED for problem in spec.problems)
-        remedy = "sudo nvidia-ctk cdi generate" if failed else _SITE
-        return replace(row, found="; ".join(spec.reasons), remedy=remedy, state=codes)
-    offered = [name.rpartition("=")[2] for name in spec.devices]
-    absent = [name for name in case.injection.names if by_cdi and name not in offered]
+        state = ", ".join(problem.code for problem in spec.problems)
+        remedy = _remedy(case, "cdi", _SITE)
+        return replace(row, found="; ".join(spec.reasons), remedy=remedy, state=state)
+    absent = [name for name in case.injection.names if by_cdi and name not in spec.devices]
+    offers = ", ".join(spec.devices)
     if absent:
-        found = f"{spec.path} has no {', '.join(absent)}; it has {', '.join(offered) or 'nothing'}"
-        return replace(row, found=found, remedy=_SITE, state=f"absent {' '.join(absent)}")
-    return replace(row, ok=True, found=f"{spec.path}: {', '.join(offered)}")
+        found = f"{spec.path} has no {', '.join(absent)}; it has {offers}"
+        return replace(row, found=found, state=f"no {' '.join(absent)}")
+    return replace(row, ok=True, found=f"{spec.path}: {offers}", remedy="")
 
 
 def _engine(case: _Case) -> Row:
@@ -200,12 +185,11 @@ def _lacks_cdi(case: _Case) -> str:
         return f"Docker Engine {engine.version} has no CDI, 26.1 and newer have it"
     if not engine.cdi_spec_dirs:
         return f"CDI is off in Docker Engine {engine.version}: features.cdi in daemon.json"
-    if case.seen.cdi is None:
-        return ""
-    folder = _plain(str(PurePosixPath(case.seen.cdi.path).parent))
+    path = case.seen.facts.cdi.path
+    folder = _plain(str(PurePosixPath(path).parent))
     if folder in map(_plain, engine.cdi_spec_dirs):
         return ""
-    return f"Docker Engine reads {', '.join(engine.cdi_spec_dirs)}, not {case.seen.cdi.path}"
+    return f"Docker Engine reads {', '.join(engine.cdi_spec_dirs)}, not {path}"
 
 
 def _lacks_runtime(case: _Case) -> str:
@@ -235,11 +219,13 @@ def _container(case: _Case) -> Row:
     if case.blind:
         return _unchecked(row, case.blind)
     if case.seen.container is None:
-        return replace(row, found=f"there is no container {case.name}", state="no container")
+        return replace(row, found=f"there is no container {case.seen.name}", state="no container")
     if case.injection.kind == "none":
         return replace(row, found="Ollama's container has no GPU", state="no injection")
     if case.seen.trial is None:
-        return replace(row, ok=True, found=f"{case.injection.way}, not tried now", remedy="")
+        return replace(
+            row, ok=True, found=f"{case.injection.way}, not tried now", remedy="", state=IDLE
+        )
     return _sight(case, row, case.seen.trial, _SITE)
 
 
@@ -261,8 +247,8 @@ def _ollama(case: _Case) -> Row:
         return _unchecked(row, case.rows["container"])
     if not container.running:
         why = f": {container.error}" if container.error else ""
-        found = f"the container {container.name} does not run ({container.status}){why}"
-        start = f"sudo docker start {container.name}"
+        found = f"the container {case.seen.name} does not run ({container.status}){why}"
+        start = f"sudo docker start {case.seen.name}"
         return replace(row, found=found, remedy=start, state="not running")
     # What no new container gets, this one does not get by starting again.
     remedy = f"{_SITE}; then {case.restart}" if case.broken("container") else case.restart
@@ -283,7 +269,7 @@ def _share(case: _Case) -> Row:
         found = f"Ollama's API does not answer: {case.seen.api_error}"
         return replace(row, found=found, remedy=case.restart, state="no api")
     if not models:
-        return replace(row, ok=True, found="no model is loaded")
+        return replace(row, ok=True, found="no model is loaded", state=IDLE)
     lowest = min(-1.0 if model.share is None else model.share for model in models)
     if lowest >= case.min_share:
         return replace(row, ok=True, found=said)
@@ -299,14 +285,16 @@ def _memory(case: _Case) -> Row:
     loaded = case.seen.loaded
     claimed = sum(model.size_vram for model in loaded or ())
     blocked = case.broken("ollama")
-    if loaded is None or not claimed:
+    if loaded is None or (loaded and not claimed):
         blocked = blocked or case.broken("share")
     if blocked:
         return _unchecked(row, blocked)
     if not claimed:
         what = "no model lies in GPU memory" if loaded else "no model is loaded"
-        return replace(fine, found=what)
-    processes = () if case.seen.wsl else case.seen.smi.processes
+        return replace(fine, found=what, state=IDLE)
+    # On WSL2 the processes are those of Windows.
+    wsl = case.seen.facts.platform == WSL2
+    processes = () if wsl else case.seen.facts.smi.processes
     if not processes or case.seen.pids is None:
         return _judge_use(case, row, claimed)
     mine = [process for process in processes if process.pid in case.seen.pids]
@@ -320,8 +308,8 @@ def _memory(case: _Case) -> Row:
 
 def _judge_use(case: _Case, row: Row, claimed: int) -> Row:
     """Without a list of processes: whether as much memory is in use as Ollama says it takes."""
-    uuids = injection.wanted(case.injection, case.seen.smi.gpus)
-    gpus = [gpu for gpu in case.seen.smi.gpus if uuids is None or gpu.uuid in uuids]
+    uuids = injection.wanted(case.injection, case.seen.facts.smi.gpus)
+    gpus = [gpu for gpu in case.seen.facts.smi.gpus if uuids is None or gpu.uuid in uuids]
     told = [gpu.memory_used for gpu in gpus if gpu.memory_used is not None]
     if not told:
         found = f"nvidia-smi tells neither processes nor memory; Ollama says {_size(claimed)}"
@@ -369,7 +357,7 @@ def _wrong(case: _Case, sees: list[str]) -> str:
     whole = [uuid for uuid in sees if uuid.startswith("GPU-")]
     if count is not None and len(whole) != count:
         return f"sees {len(whole)} GPUs, {count} were asked for"
-    wanted = injection.wanted(case.injection, case.seen.smi.gpus)
+    wanted = injection.wanted(case.injection, case.seen.facts.smi.gpus)
     if wanted is None:
         return ""
     # The GPU that an instance (MIG) is part of is listed above it.
@@ -379,6 +367,15 @@ def _wrong(case: _Case, sees: list[str]) -> str:
     lacks = f"does not see {', '.join(missing)}" if missing else ""
     has = f"sees {', '.join(extra)}, not meant for it" if extra else ""
     return "; ".join(filter(None, (lacks, has)))
+
+
+def _remedy(case: _Case, kind: Literal["driver", "cdi"], otherwise: str) -> str:
+    """What helps against what is wrong on the host, its cause first."""
+    for found in findings(case.seen.facts):
+        subject = found.code.partition("_")[0]
+        if subject == "cdi" if kind == "cdi" else subject not in ("cdi", "toolkit"):
+            return found.remedy
+    return otherwise
 
 
 def _unchecked(row: Row, blocked: Row) -> Row:

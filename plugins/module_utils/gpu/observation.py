@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .cdi import Spec
+from .facts import Facts
 from .injection import Injection
-from .smi import Smi
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,6 @@ class Engine:
 class Container:
     """Ollama's container. C(error): why it did not start the last time."""
 
-    name: str
     running: bool = True
     status: str = "running"
     injection: Injection = field(default_factory=Injection)
@@ -65,7 +63,6 @@ class Loaded:
 class Prompted:
     """What a real question just gave. C(loaded): where the model was while it answered."""
 
-    model: str = ""
     tokens_per_second: float | None = None
     loaded: Loaded | None = None
 
@@ -74,11 +71,10 @@ class Prompted:
 class Observation:
     """Everything the gate judges. What was not looked at is None."""
 
-    smi: Smi
+    facts: Facts
     engine: Engine
-    pci_devices: int = 0
-    wsl: bool = False
-    cdi: Spec | None = None
+    # What Ollama's container is called, whether or not there is one.
+    name: str = "ollama"
     container: Container | None = None
     trial: Attempt | None = None
     cuda_image: str = ""

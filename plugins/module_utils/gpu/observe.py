@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -13,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..host import docker_api, os_release, pci
-from . import cdi, gate, injection, smi, trial
+from ..host import docker_api
+from . import facts, gate, injection, trial
 from .observation import Attempt, Container, Engine, Loaded, Observation, Prompted
 
 _HOOK = "usr/bin/nvidia-container-runtime-hook"
@@ -31,7 +32,8 @@ class Questions:
     expect: gate.Expect = "auto"
     trial: bool = False
     cuda_image: str = ""
-    cdi_path: str = cdi.DEFAULT_PATH
+    # None for where nvidia-cdi-refresh.service writes it.
+    cdi_path: str | None = None
     prompted: Prompted | None = None
     timeout: float = 60
 
@@ -40,19 +42,18 @@ def gather(asked: Questions, root: str = "/") -> Observation:
     """Everything the gate needs; what lies behind a broken link is not asked for."""
     engine, inspected = _engine(asked.container, root)
     seen = Observation(
-        smi=smi.read(root),
+        facts=facts.read(root, cdi_path=asked.cdi_path),
         engine=engine,
-        pci_devices=len(pci.nvidia_devices(root)),
-        wsl=os_release.is_wsl(root),
-        container=_container(asked.container, inspected) if inspected else None,
+        name=asked.container,
+        container=_container(inspected) if inspected else None,
         prompted=asked.prompted,
     )
     if not gate.expected(asked.expect, seen):
         return seen
     loaded, error = _loaded(asked.url or _address(inspected or {}))
-    seen = replace(seen, cdi=cdi.read(asked.cdi_path, root=root), loaded=loaded, api_error=error)
+    seen = replace(seen, loaded=loaded, api_error=error)
     given = seen.container is not None and seen.container.injection.kind != "none"
-    if inspected is None or not given or seen.smi.problem:
+    if inspected is None or not given or seen.facts.smi.problem:
         return seen
     return _containers(asked, seen, inspected, root)
 
@@ -62,7 +63,8 @@ def _containers(
 ) -> Observation:
     """What nvidia-smi says in containers, and which processes are Ollama's."""
     if asked.trial:
-        trial.remove_leftovers(asked.timeout, root)
+        with contextlib.suppress(docker_api.EngineError):
+            trial.remove_leftovers(asked.timeout, root)
         seen = replace(seen, trial=_try(asked, inspected, root))
         if asked.cuda_image:
             seen = replace(
@@ -98,10 +100,9 @@ def _engine(name: str, root: str) -> tuple[Engine, dict[str, Any] | None]:
     return engine, inspected
 
 
-def _container(name: str, inspected: dict[str, Any]) -> Container:
+def _container(inspected: dict[str, Any]) -> Container:
     state = inspected.get("State") or {}
     return Container(
-        name=name,
         running=state.get("Running") is True and not state.get("Restarting"),
         status=str(state.get("Status", "")),
         injection=injection.read(inspected),
