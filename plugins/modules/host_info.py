@@ -188,6 +188,17 @@ host:
           type: list
           elements: str
           sample: [bridge, edge, host, none]
+        cdi_spec_dirs:
+          description: Directories in which it looks for CDI specifications; empty when it does not
+            use CDI.
+          type: list
+          elements: str
+          sample: [/etc/cdi, /var/run/cdi]
+        runtimes:
+          description: Names of the runtimes it can start containers with.
+          type: list
+          elements: str
+          sample: [io.containerd.runc.v2, nvidia, runc]
     nvidia:
       description: NVIDIA hardware, read without NVIDIA software. C(devices) counts GPUs on the PCI
         bus.

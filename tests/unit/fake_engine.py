@@ -55,7 +55,11 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
     def __init__(self, path: str) -> None:
-        self.answers: dict[str, object] = {"/_ping": "OK", "/version": {"Version": "29.7.2"}}
+        self.answers: dict[str, object] = {
+            "/_ping": "OK",
+            "/version": {"Version": "29.7.2"},
+            "/info": {"CDISpecDirs": ["/etc/cdi", "/var/run/cdi"], "Runtimes": {"runc": {}}},
+        }
         self.asked: list[str] = []
         self.sent: list[Asked] = []
         # By image, what a new container of it does; by container, what a command in it does.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..host import units
 from . import cdi_text, programs
 
 PROGRAMS = ("usr/bin/nvidia-ctk", "usr/local/bin/nvidia-ctk")
@@ -54,6 +55,8 @@ class Spec:
     devices: tuple[str, ...]
     strays: tuple[str, ...]
     problems: tuple[Problem, ...]
+    # Whether nvidia-cdi-refresh.service is there and writes this very file.
+    serviced: bool = False
 
     @property
     def reasons(self) -> list[str]:
@@ -75,7 +78,7 @@ def read(
     path = path or service_path(root)
     program = programs.find(PROGRAMS, root)
     present = _text(path, root)
-    fresh, failure = _generate(program, path, root, run)
+    fresh, failure = _fresh(program, path, root, run)
     kind = cdi_text.parse(fresh).kind if fresh else None
     strays = tuple(_strays(path, spec_dirs, kind or _KIND, root))
     return Spec(
@@ -90,6 +93,7 @@ def read(
             *_differences(path, present, fresh),
             *(Problem(STRAY, f"{stray} describes the same GPUs") for stray in strays),
         ),
+        serviced=has_service(root) and same_file(path, service_path(root), root),
     )
 
 
@@ -118,9 +122,31 @@ def service_path(root: str = "/") -> str:
     return path if path.endswith(_FORMS) else f"{path}.{said.get(_FORMAT, 'yaml').lower()}"
 
 
+def has_service(root: str = "/") -> bool:
+    """Whether systemd can run nvidia-cdi-refresh.service; the toolkit has it since 1.18."""
+    return units.systemd_runs(root) and units.load_state(SERVICE, root) == "loaded"
+
+
+def same_file(one: str, other: str, root: str = "/") -> bool:
+    """Whether two paths are one file, whatever links lie on the way (/var/run is one)."""
+    return place(one, root).resolve() == place(other, root).resolve()
+
+
 def variables(root: str = "/") -> dict[str, str]:
     """What nvidia-ctk needs to write the same as the service, except where to."""
     return {name: value for name, value in settings(root).items() if name != _OUTPUT}
+
+
+def generate(
+    program: str, path: str, root: str, run: programs.Run, *, output: str | None = None
+) -> programs.Answer:
+    """Have nvidia-ctk describe the GPUs as the file at C(path) should; written to C(output)."""
+    # In a file the form goes by the file's name, on standard output by this option.
+    form = "json" if path.endswith(".json") else "yaml"
+    command = [program, "--quiet", "cdi", "generate", f"--format={form}"]
+    if output:
+        command.append(f"--output={output}")
+    return run(command, variables(root))
 
 
 def failure_of(answer: programs.Answer) -> str:
@@ -133,15 +159,17 @@ def failure_of(answer: programs.Answer) -> str:
     return f"nvidia-ctk: {said} (exit status {answer.returncode})"
 
 
-def _generate(
+def place(path: str, root: str) -> Path:
+    """Where a path of the host lies when the host's root is this directory."""
+    return Path(root, path.lstrip("/"))
+
+
+def _fresh(
     program: str | None, path: str, root: str, run: programs.Run
 ) -> tuple[str | None, Problem | None]:
     if program is None:
         return None, Problem(NOT_INSTALLED, "nvidia-ctk is not installed")
-    # In a file the form goes by the file's name, on standard output by this option.
-    form = "json" if path.endswith(".json") else "yaml"
-    command = [program, "--quiet", "cdi", "generate", f"--format={form}"]
-    answer = run(command, variables(root))
+    answer = generate(program, path, root, run)
     if answer.returncode != 0 or not answer.out.strip():
         return None, Problem(FAILED, failure_of(answer))
     return cdi_text.first_document(answer.out), None
@@ -157,9 +185,9 @@ def _differences(path: str, present: str | None, fresh: str | None) -> Iterator[
 
 def _strays(path: str, spec_dirs: Sequence[str], kind: str, root: str) -> Iterator[str]:
     """Other files that engines read and that speak of the same kind of device."""
-    seen = {_place(path, root).resolve()}
+    seen = {place(path, root).resolve()}
     for directory in spec_dirs:
-        for file in sorted(_place(directory, root).glob("*")):
+        for file in sorted(place(directory, root).glob("*")):
             # A link, and /var/run beside /run, are second names of a file.
             if file.suffix in _FORMS and file.is_file() and file.resolve() not in seen:
                 seen.add(file.resolve())
@@ -169,11 +197,6 @@ def _strays(path: str, spec_dirs: Sequence[str], kind: str, root: str) -> Iterat
 
 def _text(path: str, root: str) -> str | None:
     try:
-        return _place(path, root).read_text("utf-8", "replace")
+        return place(path, root).read_text("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _place(path: str, root: str) -> Path:
-    """Where a path of the host lies when the host's root is this directory."""
-    return Path(root, path.lstrip("/"))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 # What systemd gives a service: the same program then finds the same helpers.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,8 +28,12 @@ class Answer:
     err: str = ""
 
 
-# A command and the variables it gets besides PATH and LC_ALL.
-Run = Callable[[Sequence[str], Mapping[str, str]], Answer]
+class Run(Protocol):
+    """Runs a command with these variables besides PATH and LC_ALL, for so long at most."""
+
+    def __call__(
+        self, command: Sequence[str], variables: Mapping[str, str], seconds: float = _SECONDS
+    ) -> Answer: ...
 
 
 def find(places: Sequence[str], root: str = "/") -> str | None:

@@ -39,6 +39,8 @@ _WORDS = (
     ("no devices found", NO_DEVICES),
     ("insufficient permissions", NO_PERMISSION),
     ("failed to initialize nvml: unknown error", UNKNOWN_ERROR),
+    # One GPU fell off the bus; the exit status would say an unknown error of NVML as a whole.
+    ("unable to determine the device handle", FAILED),
 )
 # NVML's numbers, which nvidia-smi exits with.
 _STATUS = {4: NO_PERMISSION, 6: NO_DEVICES, 9: NOT_LOADED, 18: MISMATCH, 255: UNKNOWN_ERROR}

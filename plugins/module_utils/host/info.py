@@ -35,6 +35,8 @@ class _Engine:
     version: str | None = None
     containers: list[dict[str, Any]] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
+    cdi_spec_dirs: list[str] = field(default_factory=list)
+    runtimes: list[str] = field(default_factory=list)
     error: str | None = None
 
 
@@ -63,10 +65,14 @@ def gather(asked: Questions, root: str = "/") -> dict[str, Any]:
 
 def _ask_engine(root: str) -> _Engine:
     try:
+        said = docker_api.get("/info", root=root)
         return _Engine(
             version=docker_api.get("/version", root=root)["Version"],
             containers=docker_api.containers(root=root),
             networks=sorted(network["Name"] for network in docker_api.get("/networks", root=root)),
+            # Engines before 25.0 know of no CDI, and list nothing while it is off.
+            cdi_spec_dirs=said.get("CDISpecDirs") or [],
+            runtimes=sorted(said.get("Runtimes") or {}),
         )
     except docker_api.EngineError as exc:
         return _Engine(error=str(exc))
@@ -83,6 +89,8 @@ def _docker(names: Sequence[str], engine: _Engine, root: str) -> dict[str, Any]:
         "error": engine.error,
         "containers": {name: _container(listed.get(name)) for name in names},
         "networks": engine.networks,
+        "cdi_spec_dirs": engine.cdi_spec_dirs,
+        "runtimes": engine.runtimes,
     }
 
 

@@ -42,7 +42,7 @@ def states(names: Sequence[str], root: str = "/", run: Run = _run) -> dict[str, 
     if not names:
         return {}
     if not systemd_runs(root):
-        return {name: {"load": _load_state(name, root), "active": "inactive"} for name in names}
+        return {name: {"load": load_state(name, root), "active": "inactive"} for name in names}
     answer = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", *names])
     said = [_properties(block) for block in answer.split("\n\n")]
     return {
@@ -55,7 +55,8 @@ def _properties(block: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.splitlines())
 
 
-def _load_state(name: str, root: str) -> str:
+def load_state(name: str, root: str = "/") -> str:
+    """Whether there is such a unit, by its file alone."""
     name = name if "." in name else f"{name}.service"
     for directory in _DIRECTORIES:
         unit = Path(root, directory, name)

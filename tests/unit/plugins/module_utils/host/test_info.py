@@ -101,7 +101,27 @@ def test_host_without_an_engine_says_so(root):
         "error": f"no engine listens on {docker_api.socket_path(str(root))}",
         "containers": {"ollama": None},
         "networks": [],
+        "cdi_spec_dirs": [],
+        "runtimes": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "spec_dirs", "runtimes"),
+    [
+        (
+            {"CDISpecDirs": ["/etc/cdi"], "Runtimes": {"runc": {}, "nvidia": {}}},
+            ["/etc/cdi"],
+            ["nvidia", "runc"],
+        ),
+        ({"CDISpecDirs": None, "Runtimes": {"runc": {}}}, [], ["runc"]),
+        ({}, [], []),
+    ],
+)
+def test_ways_of_giving_a_container_a_gpu_are_told(root, engine, said, spec_dirs, runtimes):
+    engine.answers["/info"] = said
+    docker = gather(root)["docker"]
+    assert (docker["cdi_spec_dirs"], docker["runtimes"]) == (spec_dirs, runtimes)
 
 
 def test_paths_keep_the_names_they_were_asked_by(root):
