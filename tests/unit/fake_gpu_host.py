@@ -43,6 +43,8 @@ class FakeApi(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.loaded: list[dict] = []
+        # What is loaded from the next question on.
+        self.later: list[list[dict]] = []
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -55,6 +57,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(f"GET {self.path}")
         body = json.dumps({"models": self.server.loaded}).encode()
+        if self.server.later:
+            self.server.loaded = self.server.later.pop(0)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -169,9 +169,7 @@ def _engine(case: _Case) -> Row:
     row = Row("engine", "the engine is ready for GPUs", False, "")
     engine = case.seen.engine
     if engine.error:
-        return replace(
-            row, found=engine.error, remedy="sudo systemctl restart docker", state="down"
-        )
+        return replace(row, found=engine.error, remedy="sudo systemctl start docker", state="down")
     way = case.injection
     lacks = _ENGINE_LACKS[way.kind](case)
     if lacks:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..host import docker_api
-from . import facts, gate, injection, trial
+from . import facts, gate, injection, smi, trial
 from .observation import Attempt, Container, Engine, Loaded, Observation, Prompted
 
 _HOOK = "usr/bin/nvidia-container-runtime-hook"
@@ -50,12 +50,23 @@ def gather(asked: Questions, root: str = "/") -> Observation:
     )
     if not gate.expected(asked.expect, seen):
         return seen
-    loaded, error = _loaded(asked.url or _address(inspected or {}))
+    url = asked.url or _address(inspected or {})
+    loaded, error = _loaded(url)
     seen = replace(seen, loaded=loaded, api_error=error)
     given = seen.container is not None and seen.container.injection.kind != "none"
     if inspected is None or not given or seen.facts.smi.problem:
         return seen
-    return _containers(asked, seen, inspected, root)
+    seen = _containers(asked, seen, inspected, root)
+    return _memory(seen, url, root) if seen.inside and loaded else seen
+
+
+def _memory(seen: Observation, url: str, root: str) -> Observation:
+    """What lies in memory, by both witnesses: only models that stayed loaded all the while."""
+    before = {model.name for model in seen.loaded or ()}
+    found = replace(seen.facts, smi=smi.read(root))
+    loaded, error = _loaded(url)
+    stayed = None if loaded is None else tuple(m for m in loaded if m.name in before)
+    return replace(seen, facts=found, loaded=stayed, api_error=error)
 
 
 def _containers(

@@ -25,7 +25,7 @@ def run_once(config: dict[str, Any], timeout: float, root: str = "/") -> Attempt
             exit_code = docker_api.wait(ident, timeout, root=root)
             return Attempt(exit_code, docker_api.logs(ident, root=root))
     except docker_api.EngineError as error:
-        return Attempt(error=_why(error, timeout))
+        return Attempt(error=_why(error))
 
 
 def look_inside(container: str, timeout: float, root: str = "/") -> Attempt:
@@ -33,7 +33,7 @@ def look_inside(container: str, timeout: float, root: str = "/") -> Attempt:
     try:
         done = docker_api.execute(container, ["nvidia-smi", "-L"], timeout, root=root)
     except docker_api.EngineError as error:
-        return Attempt(error=_why(error, timeout))
+        return Attempt(error=_why(error))
     return Attempt(done.exit_code, done.output)
 
 
@@ -58,9 +58,9 @@ def _container(config: dict[str, Any], root: str) -> Iterator[str]:
             docker_api.remove(ident, root=root)
 
 
-def _why(error: docker_api.EngineError, timeout: float) -> str:
+def _why(error: docker_api.EngineError) -> str:
     if isinstance(error, docker_api.EngineRefused):
         return error.said
     if isinstance(error, docker_api.EngineSilent):
-        return f"nvidia-smi did not end within {timeout:g} s"
+        return f"nvidia-smi did not end within {error.seconds:g} s"
     return str(error)

@@ -26,6 +26,10 @@ class EngineError(Exception):
 class EngineSilent(EngineError):
     """The engine did not answer in time."""
 
+    def __init__(self, request: str, seconds: float) -> None:
+        super().__init__(f"{request} was not answered within {seconds:g} s")
+        self.seconds = seconds
+
 
 class EngineRefused(EngineError):
     """The engine answered that it does not do it; C(said) is its own explanation."""
@@ -103,7 +107,7 @@ def _exchange(
     except PermissionError as exc:
         raise EngineError(f"this user may not use {socket_path(root)}") from exc
     except TimeoutError as exc:
-        raise EngineSilent(f"{method} {path} was not answered within {timeout:g} s") from exc
+        raise EngineSilent(f"{method} {path}", timeout) from exc
     except (OSError, http.client.HTTPException) as exc:
         raise EngineError(f"{socket_path(root)}: {exc or type(exc).__name__}") from exc
     finally:

@@ -58,7 +58,7 @@ HEALTHY = Observation(
     loaded=(QWEN,),
     pids=(790, 812),
 )
-BARE = Observation(Facts("native", 0, None, NO_SMI, NO_TOOLKIT, {}), ENGINE, CONTAINER)
+BARE = Observation(Facts("native", 0, None, NO_SMI, NO_TOOLKIT, {}), ENGINE, container=CONTAINER)
 CPU = replace(BARE, container=Container())
 
 CODES = ("driver", "cdi", "engine", "container", "ollama", "share", "memory")
@@ -167,7 +167,7 @@ LINKS = {
     "the engine is down": (
         replace(HEALTHY, engine=Engine(error="no engine listens on /x"), container=None),
         ["engine", "container?", "ollama?", "share?", "memory?"],
-        ("engine", "no engine listens", "sudo systemctl restart docker"),
+        ("engine", "no engine listens", "sudo systemctl start docker"),
     ),
     "the engine knows no CDI": (
         replace(HEALTHY, engine=Engine("20.10.24", None, ("runc",))),

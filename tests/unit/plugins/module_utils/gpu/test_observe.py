@@ -6,7 +6,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.gpu import gate, obse
 from ansible_collections.edgellm.host.plugins.module_utils.gpu.observation import Attempt, Loaded
 
 from tests.unit.fake_engine import GPU_LIST, Program, Refusal, left_over
-from tests.unit.fake_gpu_host import GB, IDENT, IMAGE, gpu_host
+from tests.unit.fake_gpu_host import GB, IDENT, IMAGE, QWEN, gpu_host
 
 UNRESOLVABLE = "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all"
 
@@ -157,7 +157,13 @@ def test_engine_that_cannot_tell_processes_leaves_them_open(host):
 def test_api_is_asked_at_the_containers_address_by_default(host, monkeypatch):
     monkeypatch.setattr(observe, "_PORT", host.api.server_port)
     assert look(host, url="").loaded == look(host).loaded
-    assert host.api.asked == ["GET /api/ps"] * 2
+    assert set(host.api.asked) == {"GET /api/ps"}
+
+
+@pytest.mark.parametrize(("first", "then"), [([QWEN], []), ([], [QWEN])])
+def test_model_that_comes_or_goes_meanwhile_is_not_judged(host, first, then):
+    host.api.loaded, host.api.later = first, [then]
+    assert look(host).loaded == ()
 
 
 def test_api_is_asked_without_a_proxy(host, monkeypatch, nobody):
