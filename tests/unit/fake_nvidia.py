@@ -68,7 +68,7 @@ class FakeNvidia:
 
     def ctk(self, fresh: str | None = None, *, error: str | None = None) -> str:
         """Install an nvidia-ctk that describes the host so; the answer is that text."""
-        fresh = data("cdi-ordered.yaml") if fresh is None else fresh
+        fresh = data("cdi-ordered.txt") if fresh is None else fresh
         for form in ("yaml", "json"):
             (self._home / f"fresh.{form}").write_text(fresh)
         (self._home / "ctk-error").unlink(missing_ok=True)

@@ -23,7 +23,7 @@ def test_host_with_a_gpu_is_read_and_not_changed(nvidia, run_module, check_mode)
     nvidia.gpu_on_the_bus()
     nvidia.smi("gpus-two")
     nvidia.ctk()
-    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.yaml"))
+    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.txt"))
     before = nvidia.files()
     result = run_module("gpu_info", check_mode=check_mode)
     assert not result["changed"]

@@ -8,7 +8,7 @@ from tests.unit.fake_nvidia import FakeNvidia, data
 
 PATH = "/var/run/cdi/nvidia.yaml"
 STRAY = "/etc/cdi/nvidia.yaml"
-FRESH = data("cdi-ordered.yaml")
+FRESH = data("cdi-ordered.txt")
 STALE = FRESH.replace("550.163.01", "535.216.01")
 UUID = "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c"
 
@@ -199,9 +199,9 @@ def test_path_beside_the_services_own_is_refused(nvidia, run, check_mode):
 
 
 def test_path_of_ones_own_is_written_where_there_is_no_service(nvidia, run):
-    nvidia.ctk(data("cdi.json"))
+    nvidia.ctk(data("cdi-json.txt"))
     assert run(path="/etc/cdi/gpus.json")["changed"]
-    assert nvidia.files() == {"/etc/cdi/gpus.json": data("cdi.json")}
+    assert nvidia.files() == {"/etc/cdi/gpus.json": data("cdi-json.txt")}
     assert not run(path="/etc/cdi/gpus.json")["changed"]
 
 

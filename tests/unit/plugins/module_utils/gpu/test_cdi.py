@@ -24,7 +24,7 @@ def test_file_that_fits_is_right(nvidia):
     nvidia.write(PATH, nvidia.ctk())
     spec = read(nvidia)
     assert (spec.path, spec.problems, spec.strays) == (PATH, (), ())
-    assert spec.present == spec.fresh == data("cdi-ordered.yaml")
+    assert spec.present == spec.fresh == data("cdi-ordered.txt")
     assert spec.devices == ("0", UUID, "all")
     assert spec.program == str(nvidia.place("/usr/bin/nvidia-ctk"))
 
@@ -131,13 +131,13 @@ def test_file_is_the_one_that_the_service_writes(nvidia, settings, path):
 
 
 def test_file_in_json_is_compared_with_json(nvidia):
-    nvidia.write("/etc/cdi/gpus.json", nvidia.ctk(data("cdi.json")))
+    nvidia.write("/etc/cdi/gpus.json", nvidia.ctk(data("cdi-json.txt")))
     assert read(nvidia, "/etc/cdi/gpus.json").problems == ()
     assert nvidia.calls == ["nvidia-ctk --quiet cdi generate --format=json"]
 
 
 def test_only_the_first_of_several_specifications_belongs_into_the_file(nvidia):
-    fresh = data("cdi-ordered.yaml")
+    fresh = data("cdi-ordered.txt")
     nvidia.ctk(fresh + fresh.replace("nvidia.com/gpu", "nvidia.com/gpu.noncoherent"))
     nvidia.write(PATH, fresh)
     nvidia.write("/var/run/cdi/nvidia.noncoherent.yaml", "kind: nvidia.com/gpu.noncoherent\n")
@@ -147,14 +147,14 @@ def test_only_the_first_of_several_specifications_belongs_into_the_file(nvidia):
 def test_files_about_the_same_gpus_are_strays(nvidia):
     nvidia.write(PATH, nvidia.ctk())
     for name, text in {
-        "/etc/cdi/nvidia.yaml": data("cdi-sorted.yaml"),
-        "/etc/cdi/nvidia.json": data("cdi.json"),
+        "/etc/cdi/nvidia.yaml": data("cdi-sorted.txt"),
+        "/etc/cdi/nvidia.json": data("cdi-json.txt"),
         "/etc/cdi/by-hand.yaml": "# mine\nkind: 'nvidia.com/gpu'\ndevices: [{name: all}]\n",
         "/etc/cdi/intel.yaml": "kind: intel.com/gpu\n",
         "/etc/cdi/imex.yaml": "kind: nvidia.com/imex-channel\n",
-        "/etc/cdi/nvidia.yaml.disabled": data("cdi-sorted.yaml"),
-        "/etc/cdi/spec.123.tmp": data("cdi-sorted.yaml"),
-        "/etc/cdi/folder.yaml/nvidia.yaml": data("cdi-sorted.yaml"),
+        "/etc/cdi/nvidia.yaml.disabled": data("cdi-sorted.txt"),
+        "/etc/cdi/spec.123.tmp": data("cdi-sorted.txt"),
+        "/etc/cdi/folder.yaml/nvidia.yaml": data("cdi-sorted.txt"),
     }.items():
         nvidia.write(name, text)
     spec = read(nvidia)

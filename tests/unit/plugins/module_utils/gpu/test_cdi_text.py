@@ -7,14 +7,14 @@ from ansible_collections.edgellm.host.plugins.module_utils.gpu import cdi_text
 from tests.unit.fake_nvidia import data
 
 UUID = "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c"
-FRESH = data("cdi-ordered.yaml")
+FRESH = data("cdi-ordered.txt")
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
     [
         (
-            "cdi-ordered.yaml",
+            "cdi-ordered.txt",
             cdi_text.Offer(
                 kind="nvidia.com/gpu",
                 version="0.5.0",
@@ -28,13 +28,13 @@ FRESH = data("cdi-ordered.yaml")
             ),
         ),
         (
-            "cdi-sorted.yaml",
+            "cdi-sorted.txt",
             cdi_text.Offer(
                 kind="nvidia.com/gpu", version="0.5.0", devices=("0", "all"), driver="545.29.06"
             ),
         ),
         (
-            "cdi.json",
+            "cdi-json.txt",
             cdi_text.Offer(
                 kind="nvidia.com/gpu",
                 version="0.5.0",
@@ -44,7 +44,7 @@ FRESH = data("cdi-ordered.yaml")
             ),
         ),
         (
-            "cdi-wsl2.yaml",
+            "cdi-wsl2.txt",
             cdi_text.Offer(
                 kind="nvidia.com/gpu",
                 version="0.5.0",
@@ -130,8 +130,8 @@ def test_number_of_a_gpu_is_not_told_beside_its_name():
     [
         (FRESH, FRESH),
         (FRESH + FRESH.replace("nvidia.com/gpu", "nvidia.com/gpu.coherent"), FRESH),
-        (data("cdi.json"), data("cdi.json")),
-        (data("cdi.json") + data("cdi.json"), data("cdi.json")),
+        (data("cdi-json.txt"), data("cdi-json.txt")),
+        (data("cdi-json.txt") + data("cdi-json.txt"), data("cdi-json.txt")),
         ("{broken", "{broken"),
     ],
 )

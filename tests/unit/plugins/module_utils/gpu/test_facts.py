@@ -47,7 +47,7 @@ def test_host_with_a_gpu_is_told(nvidia):
     nvidia.smi("gpus-rtx4060")
     nvidia.packages(nvidia_container_toolkit="1.20.0-1", libnvidia_container1="1.20.0-1")
     nvidia.write("/var/run/cdi/nvidia.yaml", nvidia.ctk())
-    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.yaml"))
+    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.txt"))
     told = read(nvidia)
     assert (told["pci_devices"], told["driver_version"]) == (1, "550.163.01")
     assert told["gpus"][0]["memory_total"] == 8188 * 1024 * 1024
@@ -69,7 +69,7 @@ def test_host_with_a_gpu_is_told(nvidia):
 
 @pytest.mark.parametrize("fresh", [None, "other"])
 def test_file_that_is_not_known_to_fit_is_not_fresh(nvidia, fresh):
-    nvidia.write("/var/run/cdi/nvidia.yaml", data("cdi-ordered.yaml"))
+    nvidia.write("/var/run/cdi/nvidia.yaml", data("cdi-ordered.txt"))
     if fresh:
         nvidia.ctk(fresh)
     told = read(nvidia)["cdi"]

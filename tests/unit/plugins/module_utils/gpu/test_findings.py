@@ -109,7 +109,7 @@ def test_missing_specification_is_found(healthy):
 
 
 def test_stale_specification_is_found_with_its_reasons(healthy):
-    healthy.write(PATH, data("cdi-ordered.yaml").replace("major: 510", "major: 511"))
+    healthy.write(PATH, data("cdi-ordered.txt").replace("major: 510", "major: 511"))
     assert list(found(healthy)) == ["cdi_stale"]
     assert "/dev/nvidia-uvm has major number 511" in found(healthy)["cdi_stale"].explanation
 
@@ -123,7 +123,7 @@ def test_remedy_without_the_service_is_the_program(healthy):
 
 
 def test_stray_specification_is_found(healthy):
-    healthy.write("/etc/cdi/my nvidia.yaml", data("cdi-sorted.yaml"))
+    healthy.write("/etc/cdi/my nvidia.yaml", data("cdi-sorted.txt"))
     assert list(found(healthy)) == ["cdi_stray"]
     assert found(healthy)["cdi_stray"].remedy == (
         "sudo mv '/etc/cdi/my nvidia.yaml' '/etc/cdi/my nvidia.yaml.disabled'"
@@ -139,7 +139,7 @@ def test_toolkit_that_fails_beside_a_working_driver_is_found(healthy):
 def test_toolkit_that_is_not_installed_is_no_problem_of_the_gpu(nvidia):
     nvidia.gpu_on_the_bus()
     nvidia.smi("gpus-rtx4060")
-    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.yaml"))
+    nvidia.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.txt"))
     assert found(nvidia) == {}
 
 
@@ -152,7 +152,7 @@ def test_packages_of_several_versions_are_found(healthy):
 
 
 def test_every_finding_has_the_name_of_its_rule(healthy):
-    healthy.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.yaml"))
+    healthy.write("/etc/cdi/nvidia.yaml", data("cdi-sorted.txt"))
     healthy.write(PATH, "old")
     read = facts.read(str(healthy.root))
     told = [(rule.__name__, finding.code) for rule in RULES if (finding := rule(read))]
