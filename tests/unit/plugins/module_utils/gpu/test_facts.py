@@ -96,7 +96,8 @@ def test_folders_work_without_ansible_and_under_another_name(tmp_path):
     package = tmp_path / "somewhere"
     for folder in ("gpu", "host"):
         shutil.copytree(utils / folder, package / folder)
-    shutil.copy(utils / "errors.py", package)
+    for name in ("errors.py", "atomic.py"):
+        shutil.copy(utils / name, package)
     names = sorted(f.stem for f in (package / "gpu").glob("*.py") if f.stem != "__init__")
     assert "facts" in names
     statements = "; ".join(f"import somewhere.gpu.{name}" for name in names)
