@@ -91,7 +91,7 @@ def test_model_lies_on_the_gpu_and_nvidia_smi_sees_it(host, api):
 
 def test_every_promise_holds(verdict):
     assert [row for row in verdict["checks"] if not row["ok"]] == []
-    assert verdict["on"] == "GPU"
+    assert verdict["serves_from"] == "GPU"
     assert verdict["tokens_per_second"] > 0
 
 
