@@ -40,6 +40,7 @@ def mismatch(machine: Path) -> Path:
 @pytest.fixture
 def bundle(tmp_path: Path) -> t.Callable[..., Path]:
     """Makes a container's bundle with the environment given."""
+
     def make(*environment: str) -> Path:
         folder = tmp_path / "bundle"
         folder.mkdir()
