@@ -79,7 +79,7 @@ def test_the_code_that_is_packed_imports_nothing_that_is_not(base: Path) -> None
 def test_the_refresh_unit_can_be_told_otherwise_by_a_conffile(base: Path) -> None:
     conffile = (base / "DEBIAN/conffiles").read_text().strip()
     assert (base / conffile.lstrip("/")).is_file()
-    unit = (base / "lib/systemd/system/nvidia-cdi-refresh.service").read_text().splitlines()
+    unit = (base / "usr/lib/systemd/system/nvidia-cdi-refresh.service").read_text().splitlines()
     assert f"EnvironmentFile=-{conffile}" in unit
     default = "Environment=NVIDIA_CTK_CDI_OUTPUT_FILE_PATH=/var/run/cdi/nvidia.yaml"
     assert unit.index(default) < unit.index(f"EnvironmentFile=-{conffile}")
