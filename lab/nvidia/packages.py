@@ -22,8 +22,8 @@ _HERE = Path(__file__).resolve().parent
 _TOOLKIT = "nvidia-container-toolkit"
 #: Where the files of package/ go.
 _PLACES = {
-    "nvidia-cdi-refresh.service": "lib/systemd/system",
-    "nvidia-cdi-refresh.path": "lib/systemd/system",
+    "nvidia-cdi-refresh.service": "usr/lib/systemd/system",
+    "nvidia-cdi-refresh.path": "usr/lib/systemd/system",
     "nvidia-cdi-refresh.env": "etc/nvidia-container-toolkit",
 }
 _PROGRAM = """\

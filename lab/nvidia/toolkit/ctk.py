@@ -88,41 +88,44 @@ def _unknown(parser: argparse.ArgumentParser, word: str) -> int:
 
 def generate(args: argparse.Namespace, log: Log) -> None:
     """`cdi generate`: to the file named, or to the standard output."""
-    output, form = args.output, args.format.lower()
-    implied = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}.get(Path(output).suffix.lower())
-    if form not in {"json", "yaml"}:
-        raise Failure(f"invalid output format: {form}")
-    if args.mode.lower() not in _MODES:
-        raise Failure(f"invalid discovery mode: {args.mode.lower()}")
-    strategies = [word for text in args.strategies or [] for word in text.split(",")]
-    strategies = strategies or _environment("GENERATE_DEVICE_NAME_STRATEGIES", "index,uuid").split(
-        ","
-    )
+    form, mode, strategies = _format(args), args.mode.lower(), _strategies(args)
+    if mode not in _MODES:
+        raise Failure(f"invalid discovery mode: {mode}")
     for strategy in strategies:
         if strategy not in spec.STRATEGIES:
             raise Failure(f"invalid device name strategy: {strategy}")
-    if args.mode.lower() not in _DONE_MODES:
-        raise Failure(f"the lab's stand-in has no GPUs for the mode {args.mode.lower()}")
-    if args.mode.lower() == "auto":
+    if mode not in _DONE_MODES:
+        raise Failure(f"the lab's stand-in has no GPUs for the mode {mode}")
+    if mode == "auto":
         log.info("Auto-detected mode as 'nvml'")
+    kind = f"{args.vendor}/{args.device_class}"
     try:
-        made = spec.make(
-            strategies=strategies,
-            kind=f"{args.vendor}/{args.device_class}",
-            with_all=not args.no_all_device,
-        )
+        made = spec.make(strategies=strategies, kind=kind, with_all=not args.no_all_device)
     except NoDriver as error:
         raise Failure(
             "failed to generate CDI spec: failed to create device CDI specs: failed to construct"
             f" device spec generators: failed to initialize NVML: {error}"
         ) from None
-    form = implied or form
     text = spec.to_json(made) if form == "json" else spec.to_yaml(made)
-    if output:
-        _write(here(output), text)
+    if args.output:
+        _write(here(args.output), text)
     else:
         sys.stdout.write(text)
     log.info(f"Generated CDI spec with version {made['cdiVersion']}")
+
+
+def _format(args: argparse.Namespace) -> str:
+    """What was asked for, else what the file's name implies."""
+    implied = {".json": "json"}.get(Path(args.output).suffix.lower(), "yaml")
+    form: str = (args.format or implied).lower()
+    if form not in {"json", "yaml"}:
+        raise Failure(f"invalid output format: {form}")
+    return form
+
+
+def _strategies(args: argparse.Namespace) -> list[str]:
+    asked = args.strategies or [_environment("GENERATE_DEVICE_NAME_STRATEGIES", "index,uuid")]
+    return [word for text in asked for word in text.split(",")]
 
 
 def _write(path: Path, text: str) -> None:
@@ -134,40 +137,39 @@ def _write(path: Path, text: str) -> None:
 
 
 def list_devices(args: argparse.Namespace, log: Log) -> None:
-    """`cdi list`: the devices of every specification; of a conflict in one folder, none."""
+    """`cdi list`: the devices of every specification."""
     folders = args.spec_dirs or _environment("SPEC_DIRS", SPEC_DIRS).split(",")
-    devices: dict[str, str] = {}
+    devices: set[str] = set()
     problems: list[str] = []
-    # A later folder goes before an earlier one.
     for folder in folders:
-        found = _devices_of(here(folder), problems)
-        devices |= found
-    for problem in problems:
-        if problem == problems[0]:
-            log.warning("The following registry errors were reported:")
+        devices |= _devices_of(here(folder), problems)
+    for problem in ["The following registry errors were reported:", *problems] if problems else []:
         log.warning(problem)
-    usable = sorted(name for name, where in devices.items() if where)
-    log.info(f"Found {len(usable)} CDI devices")
-    for name in usable:
+    log.info(f"Found {len(devices)} CDI devices")
+    for name in sorted(devices):
         print(name)
 
 
-def _devices_of(folder: Path, problems: list[str]) -> dict[str, str]:
-    """The devices of one folder and their files; an empty file name marks a conflict."""
-    devices: dict[str, str] = {}
+def _devices_of(folder: Path, problems: list[str]) -> set[str]:
+    """The devices of one folder; one that two of its files describe is nobody's."""
+    found: dict[str, list[Path]] = {}
     for path in sorted(p for p in folder.glob("*") if p.suffix in {".yaml", ".json"}):
         try:
             kind, names = spec.device_names(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, spec.BrokenSpec) as error:
             problems.append(f"{path}: [failed to load CDI Spec {error}]")
             continue
-        for name in (f"{kind}={name}" for name in names):
-            if name in devices:
-                problems.append(
-                    f'{path}: [conflicting device "{name}" (specs "{devices[name]}", "{path}")]'
-                )
-            devices[name] = "" if name in devices else str(path)
-    return devices
+        for name in names:
+            found.setdefault(f"{kind}={name}", []).append(path)
+    conflicts = {name: paths for name, paths in found.items() if len(paths) > 1}
+    for path in sorted({path for paths in conflicts.values() for path in paths}):
+        told = [
+            f'conflicting device "{name}" (specs "{paths[0]}", "{paths[1]}")'
+            for name, paths in conflicts.items()
+            if path in paths
+        ]
+        problems.append(f"{path}: [{' '.join(told)}]")
+    return set(found) - set(conflicts)
 
 
 def configure(args: argparse.Namespace, log: Log) -> None:
@@ -234,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", default=_environment("OUTPUT_FILE_PATH", ""))
-    parser.add_argument("--format", default=_environment("GENERATE_OUTPUT_FORMAT", "yaml"))
+    parser.add_argument("--format", default=_environment("GENERATE_OUTPUT_FORMAT", ""))
     parser.add_argument("--mode", "--discovery-mode", default=_environment("GENERATE_MODE", "auto"))
     parser.add_argument("--device-name-strategy", action="append", dest="strategies")
     parser.add_argument(

@@ -72,13 +72,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0 if arguments[-1:] in (["poststart"], ["poststop"]) else 2
     try:
         inject(json.load(sys.stdin))
-    except (NoDriver, NoSuchGpu) as error:
-        problem = runtime.problem(error)
+    except NoDriver as error:
+        problem = f"initialization error: nvml error: {str(error).lower()}"
+    except NoSuchGpu as error:
+        problem = f"device error: {error}: unknown device"
     except Failure as failure:
-        problem = f"nvidia-container-cli: {failure}"
+        problem = str(failure)
     else:
         return 0
-    print(problem, file=sys.stderr)
+    print(f"nvidia-container-cli: {problem}", file=sys.stderr)
     return 1
 
 

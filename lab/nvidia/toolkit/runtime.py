@@ -14,6 +14,11 @@ from lab.nvidia.toolkit.driver import Node, NoDriver, NoSuchGpu
 
 VARIABLE = "NVIDIA_VISIBLE_DEVICES"
 NOTHING = {"", "void", "none"}
+_REFUSED = (
+    "could not apply required modification to OCI specification: error modifying OCI spec:"
+    " failed to create the automatic CDI modifier: failed to generate CDI spec for mode"
+    ' "auto": failed to construct device spec generators: '
+)
 
 
 def asked(environment: list[str]) -> list[str]:
@@ -71,9 +76,12 @@ def prepare(argv: list[str]) -> None:
 
 def problem(error: NoDriver | NoSuchGpu) -> str:
     """What is said when there is no driver or no such GPU, in the real program's words."""
+    name = str(error)
     if isinstance(error, NoDriver):
-        return f"nvidia-container-cli: initialization error: nvml error: {error}"
-    return f"nvidia-container-cli: device error: {error}: unknown device"
+        return f"{_REFUSED}failed to initialize NVML: {error}"
+    if name.isdecimal():
+        return f"{_REFUSED}failed to get device handle from index: Invalid Argument"
+    return f'{_REFUSED}identifier is not a valid UUID or index: "{name}"'
 
 
 def _fail(argv: list[str], message: str) -> int:
