@@ -323,18 +323,17 @@ def inspected(
 def starts(engine, status, said=None, then=None):
     """From now on the engine answers a start with this, and is in another state afterwards."""
 
-    class Handler(engine.RequestHandlerClass):
-        def do_POST(self):
-            engine.asked.append(f"POST {self.path}")
-            if then is not None:
-                engine.answers[INSPECT] = then
-            body = b"" if said is None else json.dumps(said).encode()
-            self.send_response(status if self.path == START.removeprefix("POST ") else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(handler):
+        engine.asked.append(f"POST {handler.path}")
+        if then is not None:
+            engine.answers[INSPECT] = then
+        body = b"" if said is None else json.dumps(said).encode()
+        handler.send_response(status if handler.path == START.removeprefix("POST ") else 404)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
 
-    engine.RequestHandlerClass = Handler
+    engine.RequestHandlerClass = type("Starts", (engine.RequestHandlerClass,), {"do_POST": answer})
 
 
 def test_start_that_failed_is_tried_again_once(host):
