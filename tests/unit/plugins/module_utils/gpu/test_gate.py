@@ -404,6 +404,11 @@ def test_engine_row_says_which_way_is_used(seen, told):
     assert rows_of(seen)["engine"].found == f"Docker Engine 29.7.2, {told}"
 
 
+def test_folder_of_the_specification_has_two_names():
+    engine = Engine("29.7.2", ("/etc/cdi", "/run/cdi"), ("runc",))
+    assert rows_of(replace(HEALTHY, engine=engine))["engine"].ok
+
+
 def test_specification_is_no_matter_without_cdi_and_toolkit():
     seen = replace(
         given(Injection("runtime", runtime="nvidia")), facts=replace(FACTS, cdi=NO_TOOLKIT)

@@ -160,10 +160,21 @@ def test_api_is_asked_at_the_containers_address_by_default(host, monkeypatch):
     assert set(host.api.asked) == {"GET /api/ps"}
 
 
-@pytest.mark.parametrize(("first", "then"), [([QWEN], []), ([], [QWEN])])
-def test_model_that_comes_or_goes_meanwhile_is_not_judged(host, first, then):
+BGE = {"name": "bge-m3:latest", "size": GB, "size_vram": GB}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "judged"),
+    [
+        ([QWEN], [], []),
+        ([], [QWEN], []),
+        ([QWEN], [QWEN, BGE], [QWEN["name"]]),
+        ([QWEN, BGE], [BGE], [BGE["name"]]),
+    ],
+)
+def test_model_that_comes_or_goes_meanwhile_is_not_judged(host, first, then, judged):
     host.api.loaded, host.api.later = first, [then]
-    assert look(host).loaded == ()
+    assert [model.name for model in look(host).loaded] == judged
 
 
 def test_api_is_asked_without_a_proxy(host, monkeypatch, nobody):
