@@ -30,6 +30,9 @@ IDLE = "idle"
 _SITE = "ansible-playbook site.yml"
 # Of the bytes that Ollama says are on the GPU, so many percent must be in use there.
 _IN_USE = 80
+# From here on an engine reads CDI specifications unless it is told not to.
+_CDI_BY_ITSELF = (28, 2)
+_EDITED = "the next restart of Docker Engine takes away"
 _UUID = re.compile(r"UUID: ((?:GPU|MIG)-[^)\s]+)")
 _INSTALL = "install NVIDIA's driver, then reboot"
 
@@ -171,10 +174,32 @@ def _engine(case: _Case) -> Row:
     if engine.error:
         return replace(row, found=engine.error, remedy="sudo systemctl start docker", state="down")
     way = case.injection
-    lacks = _ENGINE_LACKS[way.kind](case)
+    lacks = _ENGINE_LACKS[way.kind](case) or _will_lack(case)
     if lacks:
         return replace(row, found=lacks, remedy=_SITE, state=f"not ready {way.kind}")
     return replace(row, ok=True, found=f"Docker Engine {engine.version}, {way.way}")
+
+
+def _will_lack(case: _Case) -> str:
+    """What daemon.json takes from the engine as soon as it is restarted."""
+    engine, kind = case.seen.engine, case.injection.kind
+    if kind == "none":
+        return ""
+    if engine.settings is None:
+        return "daemon.json is no valid JSON: Docker Engine cannot be restarted with it"
+    features = engine.settings.get("features")
+    switched = features.get("cdi") if isinstance(features, dict) else None
+    by_itself = _version(engine.version) >= _CDI_BY_ITSELF
+    if kind == "cdi" and switched is not True and not (by_itself and switched is None):
+        return f"{_EDITED} CDI: daemon.json lacks features.cdi"
+    runtimes = engine.settings.get("runtimes") or {}
+    if kind == "runtime" and case.injection.runtime not in runtimes:
+        return f"{_EDITED} runtime {case.injection.runtime}: daemon.json does not name it"
+    return ""
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
 
 
 def _lacks_cdi(case: _Case) -> str:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .facts import Facts
 from .injection import Injection
@@ -21,6 +23,8 @@ class Engine:
     runtimes: tuple[str, ...] = ()
     # Whether nvidia-container-runtime-hook is there, which serves --gpus.
     has_hook: bool = False
+    # What daemon.json says, whether or not the engine has read it; None when it is no JSON object.
+    settings: Mapping[str, Any] | None = field(default_factory=dict)
     error: str = ""
 
 

@@ -19,6 +19,7 @@ from . import facts, gate, injection, smi, trial
 from .observation import Attempt, Container, Engine, Loaded, Observation, Prompted
 
 _HOOK = "usr/bin/nvidia-container-runtime-hook"
+_SETTINGS = "etc/docker/daemon.json"
 _PORT = 11434
 _PATIENCE = 10
 
@@ -107,8 +108,20 @@ def _engine(name: str, root: str) -> tuple[Engine, dict[str, Any] | None]:
         cdi_spec_dirs=None if folders is None else tuple(folders),
         runtimes=tuple(sorted(said.get("Runtimes") or {})),
         has_hook=Path(root, _HOOK).exists(),
+        settings=_settings(root),
     )
     return engine, inspected
+
+
+def _settings(root: str) -> dict[str, Any] | None:
+    try:
+        text = Path(root, _SETTINGS).read_text("utf-8-sig")
+        said = json.loads(text) if text.strip() else {}
+    except OSError:
+        return {}
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _container(inspected: dict[str, Any]) -> Container:

@@ -43,7 +43,12 @@ NO_TOOLKIT = Spec(
     (Problem("not_installed", "nvidia-ctk is not installed"), Problem("missing", "it is missing")),
 )
 FACTS = Facts("native", 1, "580.95.05", SMI, SPEC, {})
-ENGINE = Engine("29.7.2", ("/etc/cdi", "/var/run/cdi"), ("nvidia", "runc"))
+ENGINE = Engine(
+    "29.7.2",
+    ("/etc/cdi", "/var/run/cdi"),
+    ("nvidia", "runc"),
+    settings={"runtimes": {"nvidia": {}, "nvidia-cdi": {}}},
+)
 LISTED = "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-a)\n"
 BOTH = LISTED + "GPU 1: NVIDIA GeForce RTX 4090 (UUID: GPU-b)\n"
 REVOKED = Attempt(255, "Failed to initialize NVML: Unknown Error\n")
@@ -402,6 +407,34 @@ def test_two_equal_gpus_are_told_as_such():
 )
 def test_engine_row_says_which_way_is_used(seen, told):
     assert rows_of(seen)["engine"].found == f"Docker Engine 29.7.2, {told}"
+
+
+RUNTIME = Injection("runtime", runtime="nvidia")
+OURS = {"features": {"cdi": True}, "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}
+
+
+@pytest.mark.parametrize(
+    ("injection", "version", "settings", "says"),
+    [
+        (Injection("cdi"), "26.1.5", OURS, None),
+        (Injection("cdi"), "26.1.5+dfsg1", {}, "takes away CDI"),
+        (Injection("cdi"), "28.1.0", {"features": {"cdi": False}}, "takes away CDI"),
+        (Injection("cdi"), "28.2.0", {"features": {"cdi": False}}, "takes away CDI"),
+        (Injection("cdi"), "28.2.0", {}, None),
+        (Injection("cdi"), "29.7.2", {"features": None}, None),
+        (Injection("cdi"), "29.7.2", None, "no valid JSON"),
+        (RUNTIME, "29.7.2", OURS, None),
+        (RUNTIME, "29.7.2", {"runtimes": {"crun": {}}}, "takes away runtime nvidia"),
+        (Injection("device_request"), "29.7.2", {}, None),
+    ],
+)
+def test_what_the_next_restart_of_the_engine_takes_away_is_named(
+    injection, version, settings, says
+):
+    engine = replace(ENGINE, version=version, settings=settings)
+    row = rows_of(given(injection, engine=engine))["engine"]
+    assert row.ok is (says is None)
+    assert says is None or (says in row.found and row.remedy == SITE)
 
 
 def test_folder_of_the_specification_has_two_names():

@@ -200,3 +200,19 @@ def test_stale_specification_is_seen(host):
     host.write("fresh", host.root.joinpath("fresh").read_text().replace("nvidia0", "nvidia1"))
     (broken,) = [row for row in gate.judge(look(host)).rows if not row.ok]
     assert broken.code == "cdi"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (None, {}),
+        ("", {}),
+        ('{"features": {"cdi": true}}', {"features": {"cdi": True}}),
+        ('{"features": ', None),
+        ("[]", None),
+    ],
+)
+def test_settings_of_the_engine_are_those_of_its_file(host, text, settings):
+    if text is not None:
+        host.write("etc/docker/daemon.json", text)
+    assert observe.gather(observe.Questions(), str(host.root)).engine.settings == settings
