@@ -104,6 +104,11 @@ def test_the_gpu_outlasted_reload_and_restart(verdict):
     assert row["found"] == "kept"
 
 
+def test_the_image_that_was_named_gets_the_gpu_too(verdict, uuids):
+    (row,) = [row for row in verdict["checks"] if row.get("code") == "cuda"]
+    assert [uuid for uuid in uuids if uuid not in row["found"]] == []
+
+
 def test_timer_logs_once_and_then_changes_only(host):
     assert host.service("edgellm-verify.timer").is_enabled
     assert host.service("edgellm-verify.timer").is_running
