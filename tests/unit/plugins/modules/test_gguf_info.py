@@ -240,6 +240,12 @@ def test_plain_address_is_read_without_telling_its_secret(look_remote, server, l
     assert "hush" not in json.dumps([result, failed])
 
 
+def test_address_without_a_secret_is_shown_as_it_is(look_remote, server):
+    result = look_remote(url=server.plain)
+    told = result["gguf"]["parts"][0]["source"]
+    assert told == result["invocation"]["module_args"]["url"] == server.plain
+
+
 def test_address_copied_from_a_page_is_understood(look_remote, server):
     result = look_remote(url=f"{server.endpoint}/n/r/blob/main/x.gguf?download=true")
     assert result["gguf"]["commit"] == COMMIT
