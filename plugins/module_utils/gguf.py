@@ -28,6 +28,8 @@ MAX_ARRAY = 1 << 22
 MAX_HEADER = 128 << 20
 # Of longer arrays (vocabularies) only the length is kept.
 MAX_ITEMS = 4096
+# That many items are kept of all arrays together.
+MAX_KEPT = 1 << 18
 _CHUNK = 1 << 20
 _LARGEST = 2**63 - 1
 _ALIGNMENT = 32
@@ -65,6 +67,12 @@ TENSOR_TYPES = {
 
 class NotGGUF(Refused):
     """The file is no GGUF file, or not a whole one."""
+
+
+class Readable(t.Protocol):
+    """What a header is read from. A read may give less than was asked for, and at the end none."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,9 +163,19 @@ class Header:
         return self.of_architecture("pooling_type")
 
     @property
+    def vocabulary_size(self) -> int | None:
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens.length if isinstance(tokens, Array) else None
+
+    @property
     def split_count(self) -> int:
         """Of how many files this is one."""
         return self.number("split.count") or self.of_architecture("split.count") or 1
+
+    @property
+    def split_number(self) -> int:
+        """Which of them it is; the first is 0."""
+        return self.number("split.no") or self.of_architecture("split.no") or 0
 
     @property
     def parameter_count(self) -> int:
@@ -167,6 +185,15 @@ class Header:
     def tensor_bytes(self) -> int | None:
         sizes = [tensor.size for tensor in self.tensors]
         return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def bytes_by_type(self) -> dict[str, int]:
+        """The types of the tensors that have a known one, and their bytes; the largest first."""
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors:
+            if tensor.size is not None:
+                sizes[tensor.type] = sizes.get(tensor.type, 0) + tensor.size
+        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
     @property
     def end(self) -> int:
@@ -184,12 +211,27 @@ class Header:
         value = self.metadata.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    def real(self, key: str) -> float | None:
+        """The number under the key, whole or not; None if it is no finite one."""
+        value = self.metadata.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        return value if math.isfinite(value) else None
+
     def of_architecture(self, key: str) -> int | None:
         """The number under <architecture>.<key>."""
         return self.number(f"{self.architecture}.{key}")
 
+    def per_layer(self, key: str) -> int | tuple[int, ...] | None:
+        """The number under <architecture>.<key>, or those of each layer where they differ."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        if not isinstance(value, Array):
+            return self.of_architecture(key)
+        numbers = tuple(item for item in value.items if type(item) is int)
+        return numbers if len(numbers) == value.length > 0 else None
 
-def read(source: str | Path | t.BinaryIO) -> Header:
+
+def read(source: str | Path | Readable) -> Header:
     """The header of a GGUF file; NotGGUF if it is none, or larger than any header is.
 
     An open file is read from where it stands, and may end with the header. One that is named must
@@ -200,28 +242,40 @@ def read(source: str | Path | t.BinaryIO) -> Header:
     path = Path(source)
     try:
         with path.open("rb") as file:
-            header = _read(_Reader(file))
+            header = read_named(file, str(path))
             size = path.stat().st_size
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    refuse_cut(header, str(path), size, remedy="Download it again.")
+    return header
+
+
+def read_named(file: Readable, name: str) -> Header:
+    """The header of an open file; NotGGUF with the file's name in it."""
+    try:
+        return _read(_Reader(file))
     except NotGGUF as error:
-        raise NotGGUF(f"{path} is not a whole GGUF file: {error}.") from error
+        raise NotGGUF(f"{name} is not a whole GGUF file: {error}.") from error
+
+
+def refuse_cut(header: Header, name: str, size: int, *, remedy: str) -> None:
+    """NotGGUF if the tensors go beyond the end of the file."""
     if size < header.end:
         raise NotGGUF(
-            f"{path} is not a whole GGUF file: it has {size} bytes, but its tensors need "
-            f"{header.end}. Download it again."
+            f"{name} is not a whole GGUF file: it has {size} bytes, but its tensors need "
+            f"{header.end}. {remedy}"
         )
-    return header
 
 
 class _Reader:
     """Takes bytes, numbers and texts off a file, and never more than a header can have."""
 
-    def __init__(self, file: t.BinaryIO) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._buffer = b""
         self._at = 0
         self._gone = 0
+        self._kept = 0
 
     @property
     def position(self) -> int:
@@ -251,6 +305,12 @@ class _Reader:
 
     def text(self) -> str:
         return self.take(self.length(MAX_STRING, "bytes in one text")).decode("utf-8", "replace")
+
+    def keeps(self, items: int) -> bool:
+        """Whether there is room for the items of one more array."""
+        is_kept = items <= min(MAX_ITEMS, MAX_KEPT - self._kept)
+        self._kept += items if is_kept else 0
+        return is_kept
 
     def skip_texts(self, count: int) -> None:
         for _ in range(count):
@@ -310,7 +370,7 @@ def _value(reader: _Reader, kind: int) -> Value:
 
 
 def _array(reader: _Reader, kind: int, length: int) -> Array:
-    is_kept = length <= MAX_ITEMS
+    is_kept = reader.keeps(length)
     if kind == _STRING and is_kept:
         return Array(length, tuple(reader.text() for _ in range(length)))
     if kind == _STRING:

@@ -197,7 +197,7 @@ class FileServer:
             total = len(content)
             if start >= total:
                 return self._send(connection, seen, 416, {"Content-Range": f"bytes */{total}"}, b"")
-            end = int(match[2]) + 1 if match[2] else total
+            end = min(int(match[2]) + 1, total) if match[2] else total
             content, status = content[start + fault.shift : end + fault.shift], 206
             first = start + fault.shift
             headers["Content-Range"] = f"bytes {first}-{end + fault.shift - 1}/{total}"

@@ -104,6 +104,11 @@ def test_what_is_asked_for_has_a_name(file):
     assert (header.chat_template, header.pooling_type, header.split_count) == (TEMPLATE, None, 1)
     assert header.parameter_count == 16 * 64 + 4 * 64 + 2 * 64
     assert header.tensor_bytes == 4 * 16 * 64 + 2 * 4 * 64 + 2 * 40
+    assert header.bytes_by_type == {"F32": 4 * 16 * 64, "F16": 2 * 4 * 64, "Q4_1": 2 * 40}
+    assert list(header.bytes_by_type) == ["F32", "F16", "Q4_1"]
+    assert (header.vocabulary_size, header.split_number) == (5000, 0)
+    assert header.per_layer("block_count") == 1
+    assert header.per_layer("attention.head_count_kv") == (4, 0, 4)
     assert header.end == header.data_offset + header.tensors[-1].offset + 80
     assert header.metadata["llama.attention.head_count_kv"] == Array(3, (4, 0, 4))
     assert header.metadata["tokenizer.ggml.tokens"] == Array(5000)
@@ -126,6 +131,8 @@ def test_header_that_says_nothing():
         ("unknown.pooling_type", 0, "pooling_type", 0),
         ("split.count", 3, "split_count", 3),
         ("unknown.split.count", 2, "split_count", 2),
+        ("split.no", 1, "split_number", 1),
+        ("unknown.split.no", 2, "split_number", 2),
     ],
 )
 def test_numbers(name, value, attribute, expected):
@@ -137,6 +144,44 @@ def test_value_of_another_type_than_expected_is_as_if_it_were_missing():
     said = (key("general.name", 7, b"\1"), key("general.file_type", 7, b"\1"))
     header = read(io.BytesIO(head(*said, keys=2)))
     assert (header.name, header.file_type) == ("", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (4, struct.pack("<I", 7), 7),
+        (12, struct.pack("<d", 0.5), 0.5),
+        (12, struct.pack("<d", float("nan")), None),
+        (12, struct.pack("<d", float("-inf")), None),
+        (7, b"\1", None),
+        (8, text("7"), None),
+    ],
+)
+def test_real_numbers(kind, value, expected):
+    assert read(io.BytesIO(head(key("x", kind, value), keys=1))).real("x") == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "items", "expected"),
+    [
+        (4, 2, struct.pack("<II", 1, 0), (1, 0)),
+        (4, 0, b"", None),
+        (7, 2, b"\1\0", None),
+        (0, 5000, bytes(5000), None),
+    ],
+)
+def test_numbers_per_layer(kind, count, items, expected):
+    value = struct.pack("<IQ", kind, count) + items
+    header = read(io.BytesIO(head(key("unknown.x", 9, value), keys=1)))
+    assert header.per_layer("x") == expected
+
+
+def test_items_of_many_arrays_are_not_kept_without_end():
+    each = struct.pack("<IQ", 0, gguf.MAX_ITEMS) + bytes(gguf.MAX_ITEMS)
+    many = gguf.MAX_KEPT // gguf.MAX_ITEMS + 2
+    header = read(io.BytesIO(head(*(key(f"{n}", 9, each) for n in range(many)), keys=many)))
+    kept = [len(value.items) for value in header.metadata.values() if isinstance(value, Array)]
+    assert kept == [gguf.MAX_ITEMS] * (many - 2) + [0, 0]
 
 
 def test_tables_are_those_of_the_reference():
