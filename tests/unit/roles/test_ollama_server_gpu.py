@@ -24,7 +24,7 @@ CDI_ALL = devices(driver="cdi", device_ids=["nvidia.com/gpu=all"], capabilities=
 CASES = {
     "no GPU": ("29.7.2", [], {}, {}, None),
     "no GPU, though a way is named": ("29.7.2", [], {"injection": "cdi"}, {}, None),
-    "none wanted": ("29.7.2", [ONE], {"gpus": []}, {}, None),
+    "none wanted": ("29.7.2", [ONE], {"gpus": []}, {}, "void"),
     "current engine": ("29.7.2", [ONE], {}, CDI_ALL, None),
     "oldest engine that reads CDI": ("26.1.5", [ONE], {}, CDI_ALL, None),
     "engine that is still to come": (None, [ONE], {}, CDI_ALL, None),
