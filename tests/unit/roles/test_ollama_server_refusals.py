@@ -18,6 +18,13 @@ CASES = {
     "an instance of a GPU": ({"gpus": [MIG]}, None),
     "a GPU of another host": ({"gpus": ["GPU-3"]}, "GPU-3, which box does not have"),
     "a GPU and an instance": ({"gpus": ["GPU-3", MIG]}, "names GPU-3, which"),
+    "no specification": ({"cdi": {"present": False}}, "no CDI specification, /run/cdi/n.yaml. The"),
+    "one of the user's own": ({"cdi": {"present": False, "strays": ["/etc/cdi/n.yaml"]}}, None),
+    "CDI off": ({"engine": {"cdi_spec_dirs": []}}, "CDI is off in Docker Engine: daemon.json"),
+    "CDI off, not used": ({"engine": {"cdi_spec_dirs": []}, "gpus": []}, None),
+    "no runtime": ({"engine": {"version": "25.0.5"}}, "Docker Engine has no runtime nvidia. The"),
+    "runtime": ({"engine": {"version": "25.0.5", "runtimes": ["nvidia", "runc"]}}, None),
+    "no engine yet": ({"engine": {"running": False, "cdi_spec_dirs": []}}, None),
 }
 PLAY = """
 - hosts: box
@@ -34,9 +41,12 @@ PLAY = """
 """
 CASE = """
 - vars:
-    preflight_gpu: {{gpus: [{{uuid: {gpu}}}]}}
-    preflight_host: {{docker: "{{{{ engine }}}}", paths: {{}}}}
-    engine: {{version: 29.7.2, running: true, containers: {{}}}}
+    preflight_gpu:
+      gpus: [{{uuid: {gpu}}}]
+      cdi: "{{{{ specification | combine(item.cdi | default({{}})) }}}}"
+    preflight_host: {{docker: "{{{{ engine | combine(item.engine | default({{}})) }}}}", paths: {{}}}}
+    specification: {{path: /run/cdi/n.yaml, present: true, strays: []}}
+    engine: {{version: 29.7.2, running: true, runtimes: [runc], cdi_spec_dirs: [/etc/cdi]}}
     ollama_server_gpus: "{{{{ item.gpus | default('all') }}}}"
   block:
     - ansible.builtin.import_tasks: {role}/tasks/preflight.yml
