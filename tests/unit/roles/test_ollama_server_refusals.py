@@ -44,7 +44,9 @@ CASE = """
     preflight_gpu:
       gpus: [{{uuid: {gpu}}}]
       cdi: "{{{{ specification | combine(item.cdi | default({{}})) }}}}"
-    preflight_host: {{docker: "{{{{ engine | combine(item.engine | default({{}})) }}}}", paths: {{}}}}
+    preflight_host:
+      docker: "{{{{ engine | combine(item.engine | default({{}})) }}}}"
+      paths: {{}}
     specification: {{path: /run/cdi/n.yaml, present: true, strays: []}}
     engine: {{version: 29.7.2, running: true, runtimes: [runc], cdi_spec_dirs: [/etc/cdi]}}
     ollama_server_gpus: "{{{{ item.gpus | default('all') }}}}"
