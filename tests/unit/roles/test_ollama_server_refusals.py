@@ -20,6 +20,10 @@ CASES = {
     "a GPU and an instance": ({"gpus": ["GPU-3", MIG]}, "names GPU-3, which"),
     "no specification": ({"cdi": {"present": False}}, "no CDI specification, /run/cdi/n.yaml. The"),
     "one of the user's own": ({"cdi": {"present": False, "strays": ["/etc/cdi/n.yaml"]}}, None),
+    "a GPU without a name": (
+        {"cdi": {"devices": ["all"]}, "gpus": [GPU]},
+        f"/run/cdi/n.yaml lacks {GPU}. The role",
+    ),
     "CDI off": ({"engine": {"cdi_spec_dirs": []}}, "CDI is off in Docker Engine: daemon.json"),
     "CDI off, not used": ({"engine": {"cdi_spec_dirs": []}, "gpus": []}, None),
     "no runtime": ({"engine": {"version": "25.0.5"}}, "Docker Engine has no runtime nvidia. The"),
@@ -47,7 +51,8 @@ CASE = """
     preflight_host:
       docker: "{{{{ engine | combine(item.engine | default({{}})) }}}}"
       paths: {{}}
-    specification: {{path: /run/cdi/n.yaml, present: true, strays: []}}
+    specification:
+      {{path: /run/cdi/n.yaml, present: true, strays: [], devices: [{gpu}, {mig}, all]}}
     engine: {{version: 29.7.2, running: true, runtimes: [runc], cdi_spec_dirs: [/etc/cdi]}}
     ollama_server_gpus: "{{{{ item.gpus | default('all') }}}}"
   block:
@@ -65,7 +70,7 @@ def said(tmp_path_factory):
     """What each case is told, out of one run."""
     folder = tmp_path_factory.mktemp("refusals")
     (folder / "play.yml").write_text(PLAY.format(role=ROLE, folder=folder))
-    (folder / "case.yml").write_text(CASE.format(role=ROLE, gpu=GPU))
+    (folder / "case.yml").write_text(CASE.format(role=ROLE, gpu=GPU, mig=MIG))
     cases = [different for different, _told in CASES.values()]
     (folder / "cases.json").write_text(json.dumps({"cases": cases}))
     done = subprocess.run(
