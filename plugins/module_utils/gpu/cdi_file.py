@@ -15,7 +15,7 @@ from ..errors import EdgellmError, Refused
 from . import cdi, programs
 
 _SYSTEMCTL = ("usr/bin/systemctl", "bin/systemctl")
-# The service waits for a driver that loads slowly; its drop-in allows 90 seconds.
+# nvidia-smi may take long in it; a later toolkit's unit may start for 90 seconds.
 _SERVICE_SECONDS = 100
 _NOT_YET = "nvidia-ctk is not installed yet"
 

@@ -18,6 +18,12 @@ _DRIVER = re.compile(r"\.so\.(\d{3,}\.\d+(?:\.\d+)*)")
 _KIND = re.compile(r"""^["']?kind["']?\s*:\s*["']?([\w.-]+/[\w.-]+)""", re.MULTILINE)
 _ENTRY = re.compile(r"[A-Za-z]\w*:(\s|$)")
 _HARDWARE = ("GPU-", "MIG-")
+# Of daemons and displays that may start after the file was written at boot. CUDA needs none of it.
+_LATE = (
+    "/nvidia-persistenced/socket",
+    "/nvidia-fabricmanager/socket",
+    "/dev/nvidia-modeset",
+)
 
 Lines = deque[tuple[int, str]]
 
@@ -64,13 +70,47 @@ def first_document(text: str) -> str:
 
 
 def differences(present: str, fresh: str) -> list[str]:
-    """Why the present text is not the fresh one; empty when it is."""
-    if present.rstrip("\n") == fresh.rstrip("\n"):
+    """Why the present text is not the fresh one; empty when it is, but for what comes late."""
+    if present.rstrip("\n") == fresh.rstrip("\n") or _lacks_only_late(present, fresh):
         return []
     old, new = parse(present), parse(fresh)
     return [*_device_reasons(old, new), *_other_reasons(old, new)] or [
         "differs from what nvidia-ctk writes now"
     ]
+
+
+def _lacks_only_late(present: str, fresh: str) -> bool:
+    old, new = _document(present), _document(fresh)
+    # The other way round, what is in the file and no longer there keeps containers from starting.
+    came = _late(new) - _late(old)
+    return bool(came) and old == _without(new, came)
+
+
+def _late(spec: dict[str, Any]) -> set[str]:
+    edits = spec.get("containerEdits")
+    paths = (_path(entry) for entries in _edits(edits).values() for entry in _dicts(entries))
+    return {path for path in paths if path.endswith(_LATE)}
+
+
+def _without(spec: dict[str, Any], paths: set[str]) -> dict[str, Any]:
+    """The specification without the nodes and mounts of these paths."""
+    edits = {
+        kind: [entry for entry in entries if _path(entry) not in paths]
+        if isinstance(entries, list)
+        else entries
+        for kind, entries in _edits(spec.get("containerEdits")).items()
+    }
+    return {**spec, "containerEdits": edits}
+
+
+def _edits(edits: object) -> dict[str, Any]:
+    return edits if isinstance(edits, dict) else {}
+
+
+def _path(entry: object) -> str:
+    """The path on the host of a node or a mount."""
+    said = (entry.get("hostPath") or entry.get("path")) if isinstance(entry, dict) else None
+    return str(said or "")
 
 
 def _device_reasons(old: Offer, new: Offer) -> list[str]:

@@ -111,7 +111,10 @@ def expected(expect: Expect, seen: Observation) -> bool:
     if expect != "auto":
         return expect == "always"
     given = seen.container is not None and seen.container.injection.kind != "none"
-    return seen.facts.pci_devices > 0 or seen.facts.smi.program is not None or given
+    said = seen.facts.smi
+    # A driver alone is no GPU.
+    driven = said.program is not None and said.problem != smi.NO_DEVICES
+    return seen.facts.pci_devices > 0 or driven or given
 
 
 def judge(seen: Observation, expect: Expect = "auto", min_share: float = 90) -> Verdict:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -22,6 +23,11 @@ _HOOK = "usr/bin/nvidia-container-runtime-hook"
 _SETTINGS = "etc/docker/daemon.json"
 _PORT = 11434
 _PATIENCE = 10
+# The server went away in the middle, something else listens there, or the answer has another form.
+_NO_ANSWER = (
+    *(OSError, http.client.HTTPException),
+    *(ValueError, KeyError, TypeError, AttributeError),
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ def _loaded(url: str) -> tuple[tuple[Loaded, ...] | None, str]:
         )
     except urllib.error.URLError as error:
         return None, f"{url} ({error.reason})"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NO_ANSWER as error:
         return None, f"{url} ({error or type(error).__name__})"
     return loaded, ""
 

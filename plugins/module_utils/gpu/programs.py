@@ -16,7 +16,8 @@ from typing import Protocol
 
 # What systemd gives a service: the same program then finds the same helpers.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SECONDS = 20
+# Some GPUs without persistence mode take ten seconds each to wake up.
+_SECONDS = 60
 
 
 @dataclass(frozen=True)

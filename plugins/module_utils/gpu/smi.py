@@ -42,6 +42,8 @@ _WORDS = (
     # One GPU fell off the bus; the exit status would say an unknown error of NVML as a whole.
     ("unable to determine the device handle", FAILED),
 )
+# A warning: the infoROM of a GPU is damaged. The GPUs compute all the same.
+_WARNED = 14
 # NVML's numbers, which nvidia-smi exits with.
 _STATUS = {4: NO_PERMISSION, 6: NO_DEVICES, 9: NOT_LOADED, 18: MISMATCH, 255: UNKNOWN_ERROR}
 
@@ -105,7 +107,7 @@ def classify(returncode: int, text: str) -> str | None:
         # A GPU's value may read "[Insufficient Permissions]" in an answer that is good.
         if part in words and (returncode != 0 or code != NO_PERMISSION):
             return code
-    return None if returncode == 0 else _STATUS.get(returncode, FAILED)
+    return None if returncode in (0, _WARNED) else _STATUS.get(returncode, FAILED)
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:

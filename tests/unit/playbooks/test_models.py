@@ -33,6 +33,7 @@ class Hosts:
                 "docker": {"containers": {"ollama": {"state": "running"}}},
                 "paths": {state: {"exists": True}},
             },
+            "preflight_gpu": {"gpus": []},
             "ollama_models_url": url,
             "ollama_models_registry_mirror": mirror,
             "ollama_models_store": str(store),

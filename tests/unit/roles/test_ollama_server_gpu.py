@@ -24,7 +24,7 @@ CDI_ALL = devices(driver="cdi", device_ids=["nvidia.com/gpu=all"], capabilities=
 CASES = {
     "no GPU": ("29.7.2", [], {}, {}, None),
     "no GPU, though a way is named": ("29.7.2", [], {"injection": "cdi"}, {}, None),
-    "none wanted": ("29.7.2", [ONE], {"gpus": []}, {}, None),
+    "none wanted": ("29.7.2", [ONE], {"gpus": []}, {}, "void"),
     "current engine": ("29.7.2", [ONE], {}, CDI_ALL, None),
     "oldest engine that reads CDI": ("26.1.5", [ONE], {}, CDI_ALL, None),
     "engine that is still to come": (None, [ONE], {}, CDI_ALL, None),
@@ -128,6 +128,13 @@ def test_compose_is_told_the_way_in(written, name):
     service, _told = written[name]
     said = {key: value for key, value in service.items() if key in {"deploy", "runtime", "gpus"}}
     assert said == CASES[name][3]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_label_says_the_way_so_that_a_gpu_that_is_gone_is_missed(written, name):
+    service, _told = written[name]
+    label = service["labels"].get("host.edgellm.gpu")
+    assert (label is not None) is bool({"deploy", "runtime"} & set(service))
 
 
 @pytest.mark.parametrize("name", CASES)

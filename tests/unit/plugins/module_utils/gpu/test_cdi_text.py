@@ -8,6 +8,7 @@ from tests.unit.fake_nvidia import data
 
 UUID = "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c"
 FRESH = data("cdi-ordered.txt")
+DIFFERS = "differs from what nvidia-ctk writes now"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,48 @@ def test_newline_at_the_end_is_no_difference(present):
 )
 def test_difference_is_named(edit, reasons):
     assert cdi_text.differences(FRESH.replace(*edit), FRESH) == reasons
+
+
+NODE = """        - path: /dev/nvidia-modeset
+          major: 195
+          minor: 254
+          permissions: rwm
+"""
+MOUNT = """        - hostPath: /run/nvidia-persistenced/socket
+          containerPath: /run/nvidia-persistenced/socket
+          options:
+            - ro
+"""
+
+
+def with_late(text, node=NODE, mount=MOUNT):
+    """The specification once persistenced and a display run, too."""
+    return (
+        text.replace(
+            "        - path: /dev/nvidia-uvm\n", f"{node}        - path: /dev/nvidia-uvm\n"
+        )
+        + mount
+    )
+
+
+def test_what_starts_later_at_boot_makes_no_file_stale():
+    assert cdi_text.differences(FRESH, with_late(FRESH)) == []
+    assert cdi_text.differences(with_late(FRESH, mount=""), with_late(FRESH)) == []
+
+
+def test_what_is_in_the_file_and_gone_makes_it_stale():
+    assert cdi_text.differences(with_late(FRESH), FRESH) == [DIFFERS]
+
+
+@pytest.mark.parametrize("path", ["/dev/nvidia-uvm-tools", "/dev/nvidia-caps/nvidia-cap1"])
+def test_other_node_that_comes_late_makes_the_file_stale(path):
+    fresh = with_late(FRESH, node=NODE.replace("/dev/nvidia-modeset", path))
+    assert cdi_text.differences(FRESH, fresh) == [DIFFERS]
+
+
+def test_other_difference_counts_beside_what_comes_late():
+    present = FRESH.replace("DEBUG=false", "DEBUG=true")
+    assert cdi_text.differences(present, with_late(FRESH)) == [DIFFERS]
 
 
 def test_number_of_a_gpu_is_not_told_beside_its_name():

@@ -354,6 +354,16 @@ def test_gpu_is_expected(seen, expect):
     assert gate.judge(seen, expect).gpu_expected
 
 
+def test_a_driver_alone_is_no_gpu():
+    none = Smi("/usr/bin/nvidia-smi", problem="no_devices", message="No devices were found")
+    seen = replace(CPU, facts=replace(CPU.facts, smi=none))
+    assert broken(rows_of(seen)) == []
+    # But a card that is there, or that the container was given, is missed.
+    on_the_bus = replace(seen, facts=replace(seen.facts, pci_devices=1))
+    given_once = replace(seen, container=CONTAINER)
+    assert broken(rows_of(on_the_bus))[0] == broken(rows_of(given_once))[0] == "driver"
+
+
 def test_host_that_should_have_a_gpu_and_has_none():
     rows = rows_of(CPU, expect="always")
     assert broken(rows)[0] == "driver"

@@ -5,6 +5,7 @@ import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.gpu import gate, observe
 from ansible_collections.edgellm.host.plugins.module_utils.gpu.observation import Attempt, Loaded
 
+from tests.unit import fake_gpu_host
 from tests.unit.fake_engine import GPU_LIST, Program, Refusal, left_over
 from tests.unit.fake_gpu_host import GB, IDENT, IMAGE, QWEN, gpu_host
 
@@ -194,6 +195,18 @@ def test_api_that_does_not_answer_is_told(host, nobody):
     seen = look(host, url=nobody)
     assert seen.loaded is None
     assert "refused" in seen.api_error
+
+
+def test_other_program_at_the_apis_port_is_told(host, monkeypatch):
+    monkeypatch.setattr(fake_gpu_host.FakeApi, "finish_request", greet)
+    seen = look(host)
+    assert seen.loaded is None
+    assert seen.api_error == f"{host.api.url} (SSH-2.0-some\r\n)"
+
+
+def greet(_server, request, _address):
+    request.recv(1000)
+    request.sendall(b"SSH-2.0-some\r\n")
 
 
 def test_stale_specification_is_seen(host):

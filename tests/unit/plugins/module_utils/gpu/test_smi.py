@@ -154,6 +154,17 @@ def test_gpus_that_answer_are_told_beside_one_that_is_lost(nvidia):
     assert len(found.gpus) == 2
 
 
+def test_damaged_inforom_is_no_reason_not_to_serve(nvidia):
+    nvidia.smi("gpus-two", status=14)
+    found = smi.read(str(nvidia.root))
+    assert (found.problem, len(found.gpus)) == (None, 2)
+
+
+def test_warning_without_gpus_is_a_failure(nvidia):
+    nvidia.smi("error-ctk", status=14)
+    assert smi.read(str(nvidia.root)).problem == smi.FAILED
+
+
 def test_one_that_hangs_is_told_as_such(nvidia):
     nvidia.hanging_smi()
     run = functools.partial(programs.run, seconds=0.2)
