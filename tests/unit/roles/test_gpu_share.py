@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,23 +51,14 @@ PLAY = """
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def asked(tmp_path_factory, run_play):
     folder = tmp_path_factory.mktemp("share")
     (folder / "play.yml").write_text(PLAY.format(roles=ROLES, folder=folder))
     cases = [
         {"present": present, "gpus": "all", "keep_alive": "30m", "smi": {}, **said}
         for present, said, _share in CASES.values()
     ]
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "box,", "-c", "local", "play.yml", "-e", "@cases.json"],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_play(folder, cases)
     return dict(zip(CASES, json.loads((folder / "asked.json").read_text()), strict=True))
 
 

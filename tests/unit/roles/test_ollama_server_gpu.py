@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ CASES = {
     ),
 }
 PLAY = """
-- hosts: localhost
+- hosts: box
   gather_facts: false
   vars: {{ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"}}
   vars_files: [{role}/defaults/main.yml, {role}/vars/main.yml]
@@ -88,7 +87,7 @@ PLAY = """
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, run_play):
     """Compose's `ollama` service and the environment of each case, out of one run."""
     folder = tmp_path_factory.mktemp("compose")
     cases = [
@@ -101,16 +100,7 @@ def written(tmp_path_factory):
         for engine, present, wanted, _compose, _env in CASES.values()
     ]
     (folder / "play.yml").write_text(PLAY.format(role=ROLE, folder=folder))
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "localhost,", "-c", "local", "play.yml", "-e", "@cases.json"],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_play(folder, cases)
     rendered = json.loads((folder / "rendered.json").read_text())
     return {
         name: (yaml.safe_load(compose)["services"]["ollama"], environment(env))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,22 +65,13 @@ CASE = """
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def said(tmp_path_factory, run_play):
     """What each case is told, out of one run."""
     folder = tmp_path_factory.mktemp("refusals")
     (folder / "play.yml").write_text(PLAY.format(role=ROLE, folder=folder))
     (folder / "case.yml").write_text(CASE.format(role=ROLE, gpu=GPU, mig=MIG))
     cases = [different for different, _told in CASES.values()]
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "box,", "-c", "local", "play.yml", "-e", "@cases.json"],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_play(folder, cases)
     return dict(zip(CASES, json.loads((folder / "said.json").read_text()), strict=True))
 
 
