@@ -443,6 +443,15 @@ def test_machine_without_docker_says_so(host):
     assert done.stderr == "edgellm: docker is not installed on this machine.\n"
 
 
+@pytest.fixture
+def interruptible():
+    """A run in the background of a shell ignores Ctrl-C, and so would everything it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_logs_leave_nothing_running(host):
     pid = host.directory / "pid"
     host.tool("docker", f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 1000")
