@@ -215,8 +215,9 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record, source
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgellm.host.plugins.module_utils import gguf_source
+from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record
 from ansible_collections.edgellm.host.plugins.module_utils.download.progress import Progress
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.run import run
@@ -233,7 +234,7 @@ class Module(AnsibleModule):
 
 def work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
-    hide(module)
+    gguf_source.hide(module)
     # A link to a file on another disk stays one.
     dest = Path(params["dest"]).resolve()
     remembered = Path(params["record"]) if params["record"] else record.place(dest)
@@ -244,7 +245,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         return {"changed": changed, "diff": diff, "path": params["dest"]}
     started = time.monotonic()
     wanted = engine.Wanted(
-        source=where(params),
+        source=gguf_source.where(params),
         dest=dest,
         record=remembered,
         sha256=checked_sha256(params["sha256"]),
@@ -289,20 +290,6 @@ def work(module: AnsibleModule) -> dict[str, object]:
     }
 
 
-def hide(module: AnsibleModule) -> None:
-    """Of an address only the secret parts are hidden; the rest is what one wants to read."""
-    url = module.params["url"]
-    if url:
-        module.no_log_values.discard(url)
-        module.no_log_values.update(source.secrets_of(url))
-
-
-def where(params: t.Mapping[str, t.Any]) -> source.Source:
-    if params["url"]:
-        return source.from_url(params["url"], params["endpoint"])
-    return source.hub_file(params["repo"], params["file"], params["revision"], params["endpoint"])
-
-
 def checked_sha256(text: str | None) -> str | None:
     digest = (text or "").lower().removeprefix("sha256:")
     if digest and not re.fullmatch("[0-9a-f]{64}", digest):
@@ -313,21 +300,7 @@ def checked_sha256(text: str | None) -> str | None:
 def main() -> None:
     module = Module(
         argument_spec={
-            "repo": {"type": "str"},
-            "file": {"type": "str"},
-            "revision": {"type": "str", "default": "main"},
-            # It may be signed, and every invocation is written to the host's log.
-            "url": {"type": "str", "no_log": True},
-            "endpoint": {
-                "type": "str",
-                "default": source.HUB,
-                "fallback": (env_fallback, ["HF_ENDPOINT"]),
-            },
-            "token": {
-                "type": "str",
-                "no_log": True,
-                "fallback": (env_fallback, ["HF_TOKEN"]),
-            },
+            **gguf_source.OPTIONS,
             "dest": {"type": "path", "required": True},
             "sha256": {"type": "str"},
             "size": {"type": "int"},

@@ -274,8 +274,8 @@ import hashlib
 import typing as t
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.edgellm.host.plugins.module_utils import gguf, gguf_split
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.edgellm.host.plugins.module_utils import gguf, gguf_source, gguf_split
 from ansible_collections.edgellm.host.plugins.module_utils.download import resolve, source
 from ansible_collections.edgellm.host.plugins.module_utils.download.beginning import Beginning
 from ansible_collections.edgellm.host.plugins.module_utils.download.errors import (
@@ -300,7 +300,7 @@ class Found:
 
 def work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
-    hide(module)
+    gguf_source.hide(module)
     found = read_local(params["path"]) if params["path"] else read_remote(params)
     for index, part in enumerate(found.parts):
         gguf_split.refuse_stranger(part, index, len(found.parts))
@@ -312,14 +312,6 @@ def work(module: AnsibleModule) -> dict[str, object]:
     }
     told = {**files, **told_header(header), "chat_template": told_template(header, params)}
     return {"changed": False, "gguf": told, "bytes_fetched": found.bytes_fetched}
-
-
-def hide(module: AnsibleModule) -> None:
-    """Of an address only the secret parts are hidden; the rest is what one wants to read."""
-    url = module.params["url"]
-    if url:
-        module.no_log_values.discard(url)
-        module.no_log_values.update(source.secrets_of(url))
 
 
 def read_local(path: str) -> Found:
@@ -337,7 +329,7 @@ def read_local(path: str) -> Found:
 
 
 def read_remote(params: t.Mapping[str, t.Any]) -> Found:
-    first = where(params)
+    first = gguf_source.where(params)
     endpoint = first.endpoint if isinstance(first, source.HubFile) else ""
     patience = Patience(params["retries"])
     found = Found()
@@ -363,12 +355,6 @@ def read_part(http: Http, file: source.Source, patience: Patience, found: Found)
     found.parts.append(gguf_split.Part(address, size, header, remote.sha256))
     found.commit = found.commit or remote.commit
     found.bytes_fetched += beginning.fetched
-
-
-def where(params: t.Mapping[str, t.Any]) -> source.Source:
-    if params["url"]:
-        return source.from_url(params["url"], params["endpoint"])
-    return source.hub_file(params["repo"], params["file"], params["revision"], params["endpoint"])
 
 
 def siblings(file: source.Source) -> list[source.Source]:
@@ -465,21 +451,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path"},
-            "repo": {"type": "str"},
-            "file": {"type": "str"},
-            "revision": {"type": "str", "default": "main"},
-            # It may be signed, and every invocation is written to the host's log.
-            "url": {"type": "str", "no_log": True},
-            "endpoint": {
-                "type": "str",
-                "default": source.HUB,
-                "fallback": (env_fallback, ["HF_ENDPOINT"]),
-            },
-            "token": {
-                "type": "str",
-                "no_log": True,
-                "fallback": (env_fallback, ["HF_TOKEN"]),
-            },
+            **gguf_source.OPTIONS,
             "template_text": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
             "retries": {"type": "int", "default": 3},

@@ -64,7 +64,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils.atomic import write_bytes
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
-from ansible_collections.edgellm.host.plugins.module_utils.gpu import program
+from ansible_collections.edgellm.host.plugins.module_utils.gpu import watch_program
 from ansible_collections.edgellm.host.plugins.module_utils.run import run
 
 
@@ -72,7 +72,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
     dest = Path(module.params["dest"])
     if dest.is_dir():
         raise Refused(f"dest is {dest}, which is a folder. Name a file in it.")
-    wanted = program.build()
+    wanted = watch_program.build()
     present = dest.read_bytes() if dest.exists() else None
     changed = present != wanted
     if changed and not module.check_mode:
