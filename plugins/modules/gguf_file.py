@@ -271,6 +271,8 @@ def work(module: AnsibleModule) -> dict[str, object]:
         report=report,
     )
     outcome = engine.ensure(wanted, manner)
+    if outcome.odd:
+        module.warn(outcome.odd)
     changed, diff = outcome.changed, outcome.diff
     if not changed:
         changed = module.set_fs_attributes_if_different(attributes(str(dest)), False, diff)

@@ -77,6 +77,8 @@ class Plan:
     bytes_reuse: int = 0
     # The file at the place of the wanted one is its beginning.
     seeded: bool = False
+    # Why what an earlier download left behind is not used.
+    odd: str | None = None
 
     def diff(self, before: Present | None) -> dict[str, t.Any]:
         """The file before and after."""
@@ -101,6 +103,8 @@ class Outcome:
     bytes_reused: int = 0
     retries: int = 0
     deferred: bool = False
+    # What is not as it should be, and does no harm.
+    odd: str | None = None
 
 
 def ensure(wanted: Wanted, manner: Manner) -> Outcome:
@@ -231,7 +235,8 @@ class _Work:
     def missing(
         self, present: Present | None, known: Record | None, remote: Remote, identity: Identity
     ) -> Plan:
-        reuse = partial.peek(self.wanted.dest, identity)
+        kept = partial.peek(self.wanted.dest, identity)
+        reuse = kept.total
         # Something shorter under the final name that nobody recorded as complete is what another
         # tool left behind; whether it is the beginning, the hash of the whole will tell.
         is_rest = (
@@ -243,7 +248,7 @@ class _Work:
         if present and is_rest:
             reuse = present.size
         fetch = identity.size - reuse
-        needed = identity.size - partial.peek(self.wanted.dest, identity)
+        needed = identity.size - kept.total
         if lack := partial.no_room(_existing(self.wanted.dest.parent), needed):
             raise lack
         return Plan(
@@ -258,6 +263,7 @@ class _Work:
             bytes_fetch=fetch,
             bytes_reuse=reuse,
             seeded=is_rest,
+            odd=kept.odd,
         )
 
     # --- apply -------------------------------------------------------------------------------
@@ -270,7 +276,7 @@ class _Work:
         with partial.opened(dest, identity, str(dest)) as part:
             if look(dest) != plan.present:
                 return None
-            if plan.seeded and plan.bytes_reuse > part.written:
+            if plan.seeded and plan.bytes_reuse > part.done:
                 part.rewind()
                 part.seed(dest, plan.bytes_reuse)
             digest = self.complete(part, plan.remote)
@@ -364,6 +370,7 @@ class _Work:
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
+            odd=plan.odd,
         )
 
 

@@ -48,16 +48,16 @@ class Transfer:
         self._report = report
         self._magic = magic
         self._size = partial.identity.size
-        self._farthest = partial.written
+        self._farthest = partial.done
         self._conditional = True
         self._wrong_parts = 0
 
     def run(self) -> None:
         """Fetch until the file is complete, whatever happens on the way."""
-        self._report(self._partial.written)
-        while self._partial.written < self._size:
+        self._report(self._partial.done)
+        while missing := self._partial.missing():
             try:
-                self._request()
+                self._request(*missing[0])
             except RangeIgnored:
                 self._ask_again()
                 # The same file after all. Perhaps this server has another idea of its ETag.
@@ -69,18 +69,17 @@ class Transfer:
                     self._ask_again()
                 if isinstance(fault, BadRange):
                     self._wrong_parts += 1
-                if self._wrong_parts >= WRONG_PARTS and self._partial.written:
+                if self._wrong_parts >= WRONG_PARTS and self._partial.done:
                     self._partial.rewind()
 
     def _ask_again(self) -> None:
         if not self._is_same():
             raise Changed(f"{self._partial.identity.source} changed while it was fetched.")
 
-    def _request(self) -> None:
-        offset = self._partial.written
+    def _request(self, first: int, end: int) -> None:
         headers = {}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
+        if (first, end) != (0, self._size):
+            headers["Range"] = f"bytes={first}-" + ("" if end == self._size else str(end - 1))
             etag = self._partial.etag or self._remote.etag
             if etag and self._conditional:
                 headers["If-Range"] = etag
@@ -89,22 +88,22 @@ class Transfer:
                 raise answer.failure()
             answer.refuse_other_content()
             if answer.status == 206:
-                end = self._end_of_part(answer, offset)
+                end = self._end_of_part(answer, first, end)
             else:
-                end = self._end_of_whole(answer)
+                first, end = 0, self._end_of_whole(answer)
             self._partial.etag = answer.etag
-            self._read(answer, end)
+            self._read(answer, first, end)
 
-    def _end_of_part(self, answer: Answer, offset: int) -> int:
+    def _end_of_part(self, answer: Answer, first: int, end: int) -> int:
         part = part_of(answer)
         said = answer.headers.get("content-range", "nothing")
-        if part is None or part.first != offset or part.total not in (self._size, None):
+        if part is None or part.first != first or part.total not in (self._size, None):
             raise BadRange(
-                f"{answer.where} was asked for {offset}-{self._size - 1} of {self._size} bytes "
+                f"{answer.where} was asked for {first}-{end - 1} of {self._size} bytes "
                 f"and sends {said}."
             )
-        if part.last >= self._size:
-            raise BadRange(f"{answer.where} sends {said}, but the file has {self._size} bytes.")
+        if part.last >= end:
+            raise BadRange(f"{answer.where} sends {said}, but was asked for {first}-{end - 1}.")
         self._refuse_other_version(answer)
         self._wrong_parts = 0
         return part.last + 1
@@ -112,10 +111,10 @@ class Transfer:
     def _end_of_whole(self, answer: Answer) -> int:
         if answer.length not in (self._size, None):
             raise Doubtful(f"{answer.where} sends {answer.length} bytes instead of {self._size}.")
-        if self._partial.written and self._conditional:
+        if self._partial.done and self._conditional:
             raise RangeIgnored(f"{answer.where} does not continue what was begun.")
         self._refuse_other_version(answer)
-        if self._partial.written:
+        if self._partial.done:
             self._partial.rewind()
         return self._size
 
@@ -127,21 +126,23 @@ class Transfer:
         if answer.etag != known:
             raise Doubtful(f"{answer.where} sends another version ({answer.etag}, not {known}).")
 
-    def _read(self, answer: Answer, end: int) -> None:
-        start = self._partial.written
+    def _read(self, answer: Answer, first: int, end: int) -> None:
+        at = first
         for data in answer.body():
             self.received += len(data)
-            if self._partial.written == 0:
+            if at == 0:
                 self._refuse_other_format(answer, data)
-            if self._partial.written + len(data) > end:
+            if at + len(data) > end:
                 # Whatever this is, its beginning is not to be trusted either.
-                self._partial.rewind(start)
-                raise Doubtful(f"{answer.where} sends more than the {end - start} bytes it owes.")
-            self._partial.write(data)
-            self._report(self._partial.written)
-            self._refill()
-        if self._partial.written < end:
-            raise Lost(f"{answer.where} ended {end - self._partial.written} bytes too early.")
+                self._partial.forget(first, at)
+                raise Doubtful(f"{answer.where} sends more than the {end - first} bytes it owes.")
+            self._partial.write(data, at)
+            at += len(data)
+            done = self._partial.done
+            self._report(done)
+            self._refill(done)
+        if at < end:
+            raise Lost(f"{answer.where} ended {end - at} bytes too early.")
 
     def _refuse_other_format(self, answer: Answer, data: bytes) -> None:
         head = data[: len(self._magic)]
@@ -151,9 +152,9 @@ class Transfer:
                 f"{head!r} and not with {self._magic!r}."
             )
 
-    def _refill(self) -> None:
+    def _refill(self, done: int) -> None:
         # Only what has never been reached counts: a server that starts over every time and always
         # stops at the same place makes no progress.
-        if self._partial.written >= min(self._farthest + PROGRESS, self._size):
-            self._farthest = self._partial.written
+        if done >= min(self._farthest + PROGRESS, self._size):
+            self._farthest = done
             self._patience.refill()

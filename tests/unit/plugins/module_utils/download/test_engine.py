@@ -127,7 +127,7 @@ def test_partial_carries_the_identity_and_no_secret(server, cut, hub, folder):
     part = f"x.gguf.{server.sha256[:12]}.part"
     assert names(folder) == [part, f"{part}.json"]
     assert json.loads((folder / f"{part}.json").read_bytes()) == {
-        "journal": 1,
+        "journal": 2,
         "identity": {
             "source": "n/r/x.gguf",
             "size": len(server.content),
@@ -175,7 +175,7 @@ def test_body_nobody_can_tell_from_another_is_never_continued(server, fetch, cut
     "damage",
     [
         lambda part, note: note.write_text("{"),
-        lambda part, note: note.write_text('{"journal": 1, "ranges": 5}'),
+        lambda part, note: note.write_text('{"journal": 2, "ranges": 5}'),
         lambda part, note: note.unlink(),
         lambda part, note: part.unlink(),
         lambda part, note: part.write_bytes(b"short"),
@@ -632,7 +632,7 @@ def test_data_is_on_disk_before_the_name(fetch, hub, dest, monkeypatch):
     assert steps[at + 1] == "sync models"
     # The journal is written only after the data it speaks of.
     notes = [place for place, step in enumerate(steps) if step.endswith(".part.json")]
-    assert len(notes) == 4
+    assert len(notes) == 5
     for place in notes:
         assert steps[place - 1].endswith(".json.new")
         assert steps[place - 2].endswith(".part")
