@@ -93,6 +93,21 @@ options:
       arrives starts the count anew.
     type: int
     default: 6
+  lanes:
+    description:
+      - How many connections fetch the file at once. What is slow is shared among them.
+      - Fewer are used for a small file, for a low O(max_rate), and where the source does not like
+        more or gives no parts of a file. Without a SHA-256 and an ETag, it is one.
+    type: int
+    default: 8
+  chunk_size:
+    description: How many bytes one request asks for at most. For files that are not large it is
+      less. Any chunks continue what was fetched with others.
+    type: int
+    default: 67108864
+  max_rate:
+    description: How many bytes per second are fetched at most, over all connections together.
+    type: int
   owner:
     description: The owner of the file. Without it, whoever runs the module.
     type: str
@@ -218,12 +233,15 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils import gguf_source
 from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record
+from ansible_collections.edgellm.host.plugins.module_utils.download.board import CHUNK
 from ansible_collections.edgellm.host.plugins.module_utils.download.progress import Progress
+from ansible_collections.edgellm.host.plugins.module_utils.download.transfer import Shape
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.run import run
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
 MAGIC = b"GGUF"
+LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024}
 
 
 class Module(AnsibleModule):
@@ -267,6 +285,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         token=params["token"],
         check_mode=module.check_mode,
         fetch_at_most=params["fetch_at_most"],
+        shape=shape(params),
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
         report=report,
     )
@@ -292,6 +311,13 @@ def work(module: AnsibleModule) -> dict[str, object]:
     }
 
 
+def shape(params: t.Mapping[str, t.Any]) -> Shape:
+    for name, least in LEAST.items():
+        if params[name] is not None and params[name] < least:
+            raise Refused(f"{name} {params[name]} is too little: it must be at least {least}.")
+    return Shape(params["lanes"], params["chunk_size"], params["max_rate"])
+
+
 def checked_sha256(text: str | None) -> str | None:
     digest = (text or "").lower().removeprefix("sha256:")
     if digest and not re.fullmatch("[0-9a-f]{64}", digest):
@@ -309,6 +335,9 @@ def main() -> None:
             "record": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
             "retries": {"type": "int", "default": 6},
+            "lanes": {"type": "int", "default": 8},
+            "chunk_size": {"type": "int", "default": CHUNK},
+            "max_rate": {"type": "int"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "raw", "default": "0644"},

@@ -44,6 +44,7 @@ class Seen:
     path: str
     query: str
     headers: dict[str, str]
+    connection: int = 0
     status: int = 0
     sent: int = 0
 
@@ -78,6 +79,7 @@ class FileServer:
         self.paused = threading.Event()
         self.resumed = threading.Event()
         self._stopping = False
+        self._faulting = threading.Lock()
         self._open: set[socket.socket] = set()
 
     @property
@@ -138,6 +140,7 @@ class FileServer:
     def _talk(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             while request := self._read(stream):
+                request.connection = connection.fileno()
                 self.seen.append(request)
                 if not self._answer(connection, request):
                     break
@@ -205,9 +208,10 @@ class FileServer:
         return self._send(connection, seen, fault.status or status, headers, content, fault)
 
     def _fault(self, method: str) -> Fault | None:
-        if self.faults and self.faults[0].method == method:
-            return self.faults.popleft()
-        return None
+        with self._faulting:
+            if self.faults and self.faults[0].method == method:
+                return self.faults.popleft()
+            return None
 
     def _send(self, connection, seen, status, headers, content, fault=None) -> bool:
         fault = fault or Fault()

@@ -21,7 +21,7 @@ from .identity import Identity
 from .patience import Patience
 from .record import Present, Record
 from .source import HubFile
-from .transfer import Transfer
+from .transfer import Shape, Transfer
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class Manner:
     check_mode: bool = False
     # With more bytes to fetch than this, nothing is fetched.
     fetch_at_most: int | None = None
+    shape: Shape = dataclasses.field(default_factory=Shape)
     # What is done with the complete file just before it gets its name.
     finish: Callable[[str], object] = lambda _path: None
     report: Callable[[int, int, int], None] = lambda _done, _total, _fetched: None
@@ -114,9 +115,13 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
         _refuse_place(wanted.dest)
     endpoint = wanted.source.endpoint if isinstance(wanted.source, HubFile) else ""
     patience = Patience(manner.retries)
+
+    def open_http() -> Http:
+        return Http(timeout=manner.timeout, token=manner.token, token_for=endpoint)
+
     try:
-        with Http(timeout=manner.timeout, token=manner.token, token_for=endpoint) as http:
-            return _Work(wanted, manner, http, patience).run()
+        with open_http() as http:
+            return _Work(wanted, manner, http, open_http, patience).run()
     except OSError as error:
         raise _disk(wanted, error) from error
 
@@ -137,10 +142,19 @@ def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
 class _Work:
     """One run. The numbers count over all attempts."""
 
-    def __init__(self, wanted: Wanted, manner: Manner, http: Http, patience: Patience) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        manner: Manner,
+        http: Http,
+        open_http: Callable[[], Http],
+        patience: Patience,
+    ) -> None:
         self.wanted = wanted
         self.manner = manner
         self.http = http
+        # For the lanes: each has connections of its own.
+        self.open_http = open_http
         self.patience = patience
         self.fetched = 0
 
@@ -318,13 +332,14 @@ class _Work:
             self.manner.report(done, size, self.fetched)
 
         transfer = Transfer(
-            self.http,
+            self.open_http,
             remote,
             part,
             self.patience,
             is_same=lambda: self.is_same(part.identity),
             report=report,
             magic=self.wanted.magic,
+            shape=self.manner.shape,
         )
         try:
             transfer.run()

@@ -14,6 +14,7 @@ EdgellmError
     │   ├── NotTheFile       a web page, a compressed body, another format
     │   └── Doubtful         the answer does not fit what the source said: ask it again
     │       ├── RangeIgnored 200 although a part was asked for on a condition
+    │       ├── NoRanges     200 although a part was asked for without any condition
     │       └── BadRange     416, or a part that was not asked for
     ├── Unavailable          the source says no (401, 403, 404 …)
     ├── Changed              the source offers another file than it did a moment ago
@@ -62,6 +63,10 @@ class Doubtful(Transient):
 
 
 class RangeIgnored(Doubtful):
+    pass
+
+
+class NoRanges(Doubtful):
     pass
 
 

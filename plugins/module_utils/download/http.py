@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import email.utils
 import re
+import socket
 import typing as t
 import urllib.parse
 
@@ -66,6 +67,48 @@ class Answer:
         """The bytes as they come; Lost when they stop before the end."""
         with _translated(self.where):
             yield from self._response.iter_raw()
+
+    def pieces(self, buffer: memoryview) -> Iterator[bytes | memoryview]:
+        """The body like C(body), with as little in between as possible.
+
+        A piece is good until the next one: most of them are in the buffer.
+        """
+        body = self.body()
+        # This empties what httpx has read already. The rest of a body of known length is on the
+        # connection as it is, and the connection is then closed instead of used again.
+        first = next(body, b"")
+        yield first
+        left = (self.length or 0) - len(first)
+        plain = self._socket()
+        if plain is None or left <= 0:
+            yield from body
+            return
+        while left:
+            with _translated(self.where):
+                count = plain.recv_into(buffer[:left])
+            if not count:
+                raise Lost(f"{self.where} ended {left} bytes too early.")
+            left -= count
+            yield buffer[:count]
+
+    def abort(self) -> None:
+        """Wake whoever waits for the body; may be called by another thread."""
+        stream = self._response.extensions.get("network_stream")
+        plain = stream.get_extra_info("socket") if stream else None
+        if plain is not None:
+            with contextlib.suppress(OSError):
+                # Not what TLS makes of it: that would take the layer away from its reader.
+                socket.socket.shutdown(plain, socket.SHUT_RDWR)
+
+    def _socket(self) -> socket.socket | None:
+        """What brings the bytes of the body and nothing else."""
+        stream = self._response.extensions.get("network_stream")
+        if stream is None or "transfer-encoding" in self.headers:
+            return None
+        plain: socket.socket | None = stream.get_extra_info("socket")
+        # With TLS inside of TLS it is the outer one.
+        tls = stream.get_extra_info("ssl_object")
+        return plain if tls is getattr(plain, "_sslobj", None) else None
 
     def refuse_other_content(self) -> None:
         """Raise NotTheFile for what is certainly not the file's own bytes."""
@@ -171,14 +214,14 @@ def _origin(url: str) -> str:
 def _translated(where: str) -> Iterator[None]:
     try:
         yield
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, TimeoutError) as error:
         raise Lost(f"{where} was silent for too long ({type(error).__name__}).") from error
     except httpx.ConnectError as error:
         raise Lost(
             f"{where} cannot be reached: {_hidden(str(error)) or type(error).__name__}. "
             "On a network without it, name another endpoint or url."
         ) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         said = _hidden(str(error)) or type(error).__name__
         raise Lost(f"The connection to {where} failed: {said}.") from error
 

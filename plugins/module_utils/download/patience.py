@@ -43,6 +43,13 @@ class Patience:
 
     def wait(self, fault: Transient) -> None:
         """Wait before the next attempt, or raise what went wrong when there is none left."""
+        self.rest(self.pause(fault))
+
+    def rest(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+    def pause(self, fault: Transient) -> float:
+        """How many seconds to wait, or raise what went wrong when no attempt is left."""
         if self._row >= self.retries:
             tried = f" Tried {self._row + 1} times in a row." if self._row else ""
             raise DownloadError(
@@ -54,8 +61,8 @@ class Patience:
                 f"{fault} It asks to come back in {wish:.0f} seconds. What was fetched is kept: "
                 "run it again then."
             ) from fault
-        pause = min(BASE_SECONDS * 2**self._row, LONGEST_SECONDS) * (0.5 + self._chance())
+        pause = min(BASE_SECONDS * 2.0**self._row, LONGEST_SECONDS) * (0.5 + self._chance())
         self._row += 1
         self.used += 1
         # Many hosts that were told the same second must not all come back in it.
-        self._sleep(pause if wish is None else wish + min(pause, 1.0))
+        return pause if wish is None else wish + min(pause, 1.0)

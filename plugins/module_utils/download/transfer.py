@@ -2,27 +2,60 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Fetch what is missing of a file, over one connection at a time. Private."""
+"""Fetch what is missing of a file, and decide what each fault means. Private.
+
+Lanes fetch and tell; everything is decided here, in one thread, one event after the other.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import queue
+import time
 import typing as t
 
-from .errors import BadRange, Changed, Doubtful, Lost, NotTheFile, RangeIgnored, Transient
-from .resolve import part_of
+from .board import CHUNK, Board, chunk_size
+from .errors import (
+    BadRange,
+    Busy,
+    Changed,
+    Doubtful,
+    DownloadError,
+    LinkExpired,
+    NoRanges,
+    RangeIgnored,
+    Transient,
+)
+from .lane import Answered, Ask, Ended, Lane
+from .throttle import Throttle
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .http import Answer, Http
+    from .board import Job
+    from .http import Http
     from .partial import Partial
     from .patience import Patience
     from .resolve import Remote
 
 # How much must arrive before earlier failures are forgotten.
 PROGRESS = 64 * 1024
-# A server that gave a wrong part twice in a row is asked for the whole.
-WRONG_PARTS = 2
+# A server that gave a wrong part twice in a row is asked for the whole, and one whose links were
+# refused twice in a row is asked over one connection.
+TWICE = 2
+# How often somebody looks whether a lane is slow and how far everything is.
+TICK = 0.25
+# How long the end waits for a lane that is writing.
+WRITING = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """How much at once. C(max_rate) is in bytes per second, of all lanes together."""
+
+    lanes: int = 1
+    chunk_size: int = CHUNK
+    max_rate: int | None = None
 
 
 class Transfer:
@@ -30,7 +63,7 @@ class Transfer:
 
     def __init__(
         self,
-        http: Http,
+        open_http: Callable[[], Http],
         remote: Remote,
         partial: Partial,
         patience: Patience,
@@ -38,121 +71,194 @@ class Transfer:
         is_same: Callable[[], bool],
         report: Callable[[int], None],
         magic: bytes = b"",
+        shape: Shape | None = None,
     ) -> None:
-        self.received = 0
-        self._http = http
-        self._remote = remote
+        shape = shape or Shape()
+        self._open_http = open_http
         self._partial = partial
         self._patience = patience
         self._is_same = is_same
         self._report = report
-        self._magic = magic
         self._size = partial.identity.size
         self._farthest = partial.done
-        self._conditional = True
-        self._wrong_parts = 0
+        self._throttle = Throttle(shape.max_rate)
+        # Without a hash and without an ETag nothing tells the parts of two versions apart.
+        provable = partial.identity.sha256 or partial.etag or remote.etag
+        self._most = self._throttle.lanes(shape.lanes) if provable else 1
+        # The first answer tells whether the server gives parts at all.
+        self._width = 1
+        self._proven = False
+        self._ask = Ask(
+            remote.url,
+            self._size,
+            etag=partial.etag or remote.etag,
+            strict=partial.identity.sha256 is None,
+            magic=magic,
+        )
+        missing = partial.missing()
+        chunk = chunk_size(self._size - partial.done, self._most, shape.chunk_size)
+        if missing == [(0, self._size)] and (self._most == 1 or self._size <= chunk):
+            self._ask = dataclasses.replace(self._ask, whole=True)
+        # One lane alone does not need to ask twice for what it can have at once.
+        self._board = Board(missing, chunk if self._most > 1 else self._size)
+        self._events: queue.SimpleQueue[Answered | Ended] = queue.SimpleQueue()
+        self._idle: list[Lane] = []
+        self._busy: dict[Job, Lane] = {}
+        self._received = 0
+        self._wrong_parts = self._expired = 0
+        self._resume_at = 0.0
+        # Faults of what was asked before this moment are known already.
+        self._known_at = 0.0
+
+    @property
+    def received(self) -> int:
+        """What came over the network, be it of use or not."""
+        return self._received + sum(job.received for job in self._busy)
 
     def run(self) -> None:
         """Fetch until the file is complete, whatever happens on the way."""
-        self._report(self._partial.done)
-        while missing := self._partial.missing():
-            try:
-                self._request(*missing[0])
-            except RangeIgnored:
-                self._ask_again()
-                # The same file after all. Perhaps this server has another idea of its ETag.
-                self._conditional = False
-            except Transient as fault:
-                self._partial.checkpoint()
-                self._patience.wait(fault)
-                if isinstance(fault, Doubtful):
-                    self._ask_again()
-                if isinstance(fault, BadRange):
-                    self._wrong_parts += 1
-                if self._wrong_parts >= WRONG_PARTS and self._partial.done:
-                    self._partial.rewind()
+        try:
+            self._tell()
+            while not self._board.is_done:
+                self._hand_out()
+                self._listen()
+        finally:
+            self._stop()
+            for lane in self._idle:
+                lane.finish()
+                lane.join()
+
+    # --- hand out ----------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        now = time.monotonic()
+        while now >= self._resume_at and len(self._busy) < self._width:
+            job = self._board.take(now) or self._relief(now)
+            if job is None:
+                return
+            lane = self._idle.pop() if self._idle else self._new_lane()
+            self._busy[job] = lane
+            lane.begin(self._board, job, self._ask)
+
+    def _relief(self, now: float) -> Job | None:
+        rate = max((lane.rate for lane in self._idle), default=0.0)
+        if self._ask.whole or not self._proven:
+            return None
+        found = self._board.relieve(now, rate)
+        if found is None:
+            return None
+        job, slow = found
+        if slow.void:
+            self._busy[slow].abort()
+        return job
+
+    def _new_lane(self) -> Lane:
+        lane = Lane(self._open_http, self._partial, self._throttle, self._events)
+        lane.start()
+        return lane
+
+    # --- listen ------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        try:
+            event = self._events.get(timeout=TICK)
+        except queue.Empty:
+            pass
+        else:
+            self._hear(event)
+        self._tell()
+
+    def _hear(self, event: Answered | Ended) -> None:
+        lane = self._busy.get(event.job)
+        if lane is None:
+            # It was stopped, and does not matter any more.
+            return
+        if isinstance(event, Answered):
+            if not event.job.void:
+                self._welcome(event.etag)
+            return
+        self._tell()
+        unwanted = event.job.void
+        self._received += event.job.received
+        del self._busy[event.job]
+        self._board.end(event.job)
+        self._idle.append(lane)
+        if event.fault is None:
+            self._width = min(self._width + 1, self._most)
+        elif not isinstance(event.fault, Transient):
+            raise event.fault
+        # One broken line breaks all lanes, and counts once.
+        elif not unwanted and event.job.began >= self._known_at:
+            self._meet(event.fault)
+            self._known_at = time.monotonic()
+
+    def _welcome(self, etag: str | None) -> None:
+        """A good answer: as many more as may be."""
+        self._partial.etag = etag
+        if etag:
+            self._ask = dataclasses.replace(self._ask, etag=etag)
+        self._wrong_parts = self._expired = 0
+        if not self._proven:
+            self._proven, self._width = True, self._most
+
+    def _meet(self, fault: Transient) -> None:
+        """Do what the fault calls for."""
+        if isinstance(fault, RangeIgnored):
+            self._ask_again()
+            # The same file after all. Perhaps this server has another idea of its ETag.
+            self._ask = dataclasses.replace(self._ask, conditional=False)
+            return
+        self._partial.checkpoint()
+        if not isinstance(fault, NoRanges):
+            self._wait(self._patience.pause(fault))
+        if isinstance(fault, Doubtful):
+            self._ask_again()
+        if isinstance(fault, Busy):
+            self._width = max(1, self._width // 2)
+        if isinstance(fault, LinkExpired):
+            self._expired += 1
+            if self._expired >= TWICE:
+                self._most = self._width = 1
+        if isinstance(fault, BadRange):
+            self._wrong_parts += 1
+        if isinstance(fault, NoRanges) or self._wrong_parts >= TWICE:
+            self._take_whole()
+        elif self._ask.whole and self._partial.done:
+            # What is there already need not come again.
+            self._ask = dataclasses.replace(self._ask, whole=False)
+
+    def _wait(self, seconds: float) -> None:
+        if self._busy:
+            self._resume_at = time.monotonic() + seconds
+        else:
+            self._patience.rest(seconds)
 
     def _ask_again(self) -> None:
         if not self._is_same():
             raise Changed(f"{self._partial.identity.source} changed while it was fetched.")
 
-    def _request(self, first: int, end: int) -> None:
-        headers = {}
-        if (first, end) != (0, self._size):
-            headers["Range"] = f"bytes={first}-" + ("" if end == self._size else str(end - 1))
-            etag = self._partial.etag or self._remote.etag
-            if etag and self._conditional:
-                headers["If-Range"] = etag
-        with self._http.open("GET", self._remote.url, headers) as answer:
-            if answer.status not in (200, 206):
-                raise answer.failure()
-            answer.refuse_other_content()
-            if answer.status == 206:
-                end = self._end_of_part(answer, first, end)
-            else:
-                first, end = 0, self._end_of_whole(answer)
-            self._partial.etag = answer.etag
-            self._read(answer, first, end)
+    def _take_whole(self) -> None:
+        """From the start over one connection, without any range."""
+        self._stop()
+        self._partial.rewind()
+        self._board = Board([(0, self._size)], self._size)
+        self._ask = dataclasses.replace(self._ask, whole=True, conditional=False)
+        self._most = self._width = 1
 
-    def _end_of_part(self, answer: Answer, first: int, end: int) -> int:
-        part = part_of(answer)
-        said = answer.headers.get("content-range", "nothing")
-        if part is None or part.first != first or part.total not in (self._size, None):
-            raise BadRange(
-                f"{answer.where} was asked for {first}-{end - 1} of {self._size} bytes "
-                f"and sends {said}."
-            )
-        if part.last >= end:
-            raise BadRange(f"{answer.where} sends {said}, but was asked for {first}-{end - 1}.")
-        self._refuse_other_version(answer)
-        self._wrong_parts = 0
-        return part.last + 1
+    def _stop(self) -> None:
+        """Have nobody write any more. Who still waits for an answer will find its job void."""
+        quiet = self._board.stop(WRITING)
+        for lane in self._busy.values():
+            lane.abort()
+            lane.finish()
+        self._received += sum(job.received for job in self._busy)
+        self._busy.clear()
+        if not quiet:
+            raise DownloadError(f"The disk of {self._partial.path} has not answered for a minute.")
 
-    def _end_of_whole(self, answer: Answer) -> int:
-        if answer.length not in (self._size, None):
-            raise Doubtful(f"{answer.where} sends {answer.length} bytes instead of {self._size}.")
-        if self._partial.done and self._conditional:
-            raise RangeIgnored(f"{answer.where} does not continue what was begun.")
-        self._refuse_other_version(answer)
-        if self._partial.done:
-            self._partial.rewind()
-        return self._size
-
-    def _refuse_other_version(self, answer: Answer) -> None:
-        """Without a hash that will prove the whole, every piece must be of the same version."""
-        known = self._partial.etag or self._remote.etag
-        if self._partial.identity.sha256 or not known or not answer.etag:
-            return
-        if answer.etag != known:
-            raise Doubtful(f"{answer.where} sends another version ({answer.etag}, not {known}).")
-
-    def _read(self, answer: Answer, first: int, end: int) -> None:
-        at = first
-        for data in answer.body():
-            self.received += len(data)
-            if at == 0:
-                self._refuse_other_format(answer, data)
-            if at + len(data) > end:
-                # Whatever this is, its beginning is not to be trusted either.
-                self._partial.forget(first, at)
-                raise Doubtful(f"{answer.where} sends more than the {end - first} bytes it owes.")
-            self._partial.write(data, at)
-            at += len(data)
-            done = self._partial.done
-            self._report(done)
-            self._refill(done)
-        if at < end:
-            raise Lost(f"{answer.where} ended {end - at} bytes too early.")
-
-    def _refuse_other_format(self, answer: Answer, data: bytes) -> None:
-        head = data[: len(self._magic)]
-        if not self._magic.startswith(head):
-            raise NotTheFile(
-                f"{answer.where} does not send a file of the wanted format: it begins with "
-                f"{head!r} and not with {self._magic!r}."
-            )
-
-    def _refill(self, done: int) -> None:
+    def _tell(self) -> None:
+        done = self._partial.done
+        self._report(done)
         # Only what has never been reached counts: a server that starts over every time and always
         # stops at the same place makes no progress.
         if done >= min(self._farthest + PROGRESS, self._size):

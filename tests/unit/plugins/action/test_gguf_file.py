@@ -48,11 +48,12 @@ def resume_later(server) -> None:
 def test_large_file_shows_progress_and_returns_the_modules_own_result(
     play, server, dest, left_behind, run_module, tmp_path
 ):
-    # Slow enough for some lines: it is silent for a while in the middle.
+    # Slow enough for some lines: it is silent for a while in the middle, and there is no other
+    # lane to take over.
     server.pause_when(12_000_000)
     waiting = threading.Thread(target=resume_later, args=(server,))
     waiting.start()
-    result, shown = play()
+    result, shown = play(lanes=1)
     waiting.join()
     assert dest.read_bytes() == LARGE
     assert result["changed"] is True

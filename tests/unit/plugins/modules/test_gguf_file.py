@@ -8,7 +8,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import patience
+from ansible_collections.edgellm.host.plugins.module_utils.download import board, patience
 
 from tests.unit.file_server import COMMIT, Fault, FileServer
 
@@ -117,6 +117,29 @@ def test_absent_removes_everything_that_belongs_to_the_file(have, dest, check_mo
         assert have(state="absent")["changed"] is False
 
 
+def test_lanes_and_chunks_are_as_wished(have, server, dest, monkeypatch):
+    monkeypatch.setattr(board, "LEAST_CHUNK", 1)
+    server.content = b"GGUF" + os.urandom(3 * 1024 * 1024)
+    assert have(lanes=1)["bytes_fetched"] == len(server.content)
+    assert [seen.range for seen in server.requests()] == [None]
+    server.seen.clear()
+    dest.unlink()
+    have(lanes=2, chunk_size=1024 * 1024)
+    assert dest.read_bytes() == server.content
+    # A quarter of what each lane would have, so that the hash can follow.
+    assert len(server.requests()) == 8
+
+
+def test_journal_that_is_not_one_is_a_warning(have, server, dest):
+    server.faults.append(Fault(after=100_000, end="cut"))
+    have(retries=0, fails=True)
+    (journal,) = dest.parent.glob("*.part.json")
+    journal.write_text("{}")
+    (warning,) = have()["warnings"]
+    assert f"{journal} is not a journal" in str(warning)
+    assert dest.read_bytes() == CONTENT
+
+
 def test_record_may_lie_elsewhere(have, dest, tmp_path, server):
     record = tmp_path / "record.json"
     have(record=str(record))
@@ -178,6 +201,9 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"file": "../x"}, "is not a path inside"),
         ({"url": "x.gguf"}, "must be http"),
         ({"endpoint": "huggingface.co"}, "must be http"),
+        ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
+        ({"chunk_size": 1000}, "chunk_size 1000 is too little"),
+        ({"max_rate": 0}, "max_rate 0 is too little"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_any_request(have, server, params, said):
