@@ -13,7 +13,7 @@ import stat
 import typing as t
 from pathlib import Path
 
-from . import partial, record, resolve
+from . import partial, pieces, record, resolve
 from .errors import Changed, DownloadError, Mismatch, Refused
 from .follower import sha256_of
 from .http import Http
@@ -21,6 +21,7 @@ from .identity import Identity
 from .patience import Patience
 from .record import Present, Record
 from .source import HubFile
+from .spans import Spans
 from .transfer import Shape, Transfer
 
 if t.TYPE_CHECKING:
@@ -28,6 +29,7 @@ if t.TYPE_CHECKING:
 
     from .resolve import Remote
     from .source import Source
+    from .spans import Range
 
 # How often a file may change under one's hands before that is the person's problem.
 MAX_CHANGES = 3
@@ -76,8 +78,8 @@ class Plan:
     present: Present | None = None
     bytes_fetch: int = 0
     bytes_reuse: int = 0
-    # The file at the place of the wanted one is its beginning.
-    seeded: bool = False
+    # Which bytes of the file at the place of the wanted one are good.
+    seed: tuple[Range, ...] = ()
     # Why what an earlier download left behind is not used.
     odd: str | None = None
 
@@ -130,7 +132,8 @@ def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
     """Remove the file and all that belongs to it; whether there was something to remove."""
     _refuse_folder(dest)
     parts = partial.leftovers(dest)
-    files = [path for path in (dest, remembered) if path.exists() or path.is_symlink()]
+    ours = (dest, remembered, pieces.place(remembered))
+    files = [path for path in ours if path.exists() or path.is_symlink()]
     if not check_mode:
         for part in parts:
             partial.discard(part, dest.name)
@@ -250,17 +253,8 @@ class _Work:
         self, present: Present | None, known: Record | None, remote: Remote, identity: Identity
     ) -> Plan:
         kept = partial.peek(self.wanted.dest, identity)
-        reuse = kept.total
-        # Something shorter under the final name that nobody recorded as complete is what another
-        # tool left behind; whether it is the beginning, the hash of the whole will tell.
-        is_rest = (
-            present is not None
-            and identity.sha256 is not None
-            and not (known and known.describes(present))
-            and reuse < present.size < identity.size
-        )
-        if present and is_rest:
-            reuse = present.size
+        seed = self.good(present, known, identity)
+        reuse = max(kept.total, Spans(seed).total)
         fetch = identity.size - reuse
         needed = identity.size - kept.total
         if lack := partial.no_room(_existing(self.wanted.dest.parent), needed):
@@ -276,9 +270,26 @@ class _Work:
             present=present,
             bytes_fetch=fetch,
             bytes_reuse=reuse,
-            seeded=is_rest,
+            seed=seed if reuse > kept.total else (),
             odd=kept.odd,
         )
+
+    def good(
+        self, present: Present | None, known: Record | None, identity: Identity
+    ) -> tuple[Range, ...]:
+        """Which bytes of the file at the place may be those of the wanted one."""
+        if present is None or identity.sha256 is None:
+            return ()
+        if present.size == identity.size:
+            # It is not the wanted file, so it is another one or a damaged one.
+            noted = pieces.read(pieces.place(self.wanted.record))
+            if noted is None or (noted.size, noted.sha256) != (identity.size, identity.sha256):
+                return ()
+            return tuple(pieces.sound(self.wanted.dest, noted))
+        # Something shorter under the final name that nobody recorded as complete is what another
+        # tool left behind; whether it is the beginning, the hash of the whole will tell.
+        is_rest = present.size < identity.size and not (known and known.describes(present))
+        return ((0, present.size),) if is_rest else ()
 
     # --- apply -------------------------------------------------------------------------------
 
@@ -290,10 +301,11 @@ class _Work:
         with partial.opened(dest, identity, str(dest)) as part:
             if look(dest) != plan.present:
                 return None
-            if plan.seeded and plan.bytes_reuse > part.done:
+            if Spans(plan.seed).total > part.done:
                 part.rewind()
-                part.seed(dest, plan.bytes_reuse)
+                part.seed(dest, plan.seed)
             digest = self.complete(part, plan.remote)
+            hashes = tuple(part.pieces())
             part.publish(dest, self.manner.finish)
             reused = part.reused
         partial.discard_others(dest)
@@ -301,6 +313,7 @@ class _Work:
             plan, sha256=digest, present=look(dest), bytes_fetch=self.fetched, bytes_reuse=reused
         )
         self.remember(done)
+        self.remember_pieces(pieces.Pieces(identity.size, digest, hashes))
         return done
 
     def complete(self, part: partial.Partial, remote: Remote) -> str:
@@ -371,6 +384,14 @@ class _Work:
         )
         if record.read(self.wanted.record) != remembered:
             record.write(self.wanted.record, remembered)
+
+    def remember_pieces(self, noted: pieces.Pieces) -> None:
+        """With them, damage costs as much as it is large; a file of one piece needs none."""
+        path = pieces.place(self.wanted.record)
+        if len(noted.hashes) > 1:
+            pieces.write(path, noted)
+        else:
+            path.unlink(missing_ok=True)
 
     def outcome(self, plan: Plan, before: Present | None) -> Outcome:
         source = self.wanted.source

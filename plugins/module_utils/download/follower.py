@@ -11,13 +11,12 @@ import os
 import threading
 import typing as t
 
+from . import pieces
+
 if t.TYPE_CHECKING:
     from pathlib import Path
 
 PIECE = 1024 * 1024
-# The distance of the marks: what the hash is of everything up to there. They cost nothing, and
-# later they tell in which stretch the first damage is, and whether a new stretch is the right one.
-MARK_EVERY = 16 * PIECE
 
 
 class Follower:
@@ -29,7 +28,9 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._hash = hashlib.sha256()
-        self.marks: list[str] = []
+        # Those of the stretches on the way.
+        self.pieces: list[str] = []
+        self._piece = hashlib.sha256()
         self._end = 0
         self._closing = False
         self._error: OSError | None = None
@@ -48,6 +49,8 @@ class Follower:
         self._stop(at_once=False)
         if self._error:
             raise self._error
+        if self._end % pieces.PIECE and len(self.pieces) <= self._end // pieces.PIECE:
+            self._end_piece()
         return self._hash.hexdigest()
 
     def close(self) -> None:
@@ -65,6 +68,10 @@ class Follower:
             os.close(self._handle)
             self._handle = -1
 
+    def _end_piece(self) -> None:
+        self.pieces.append(self._piece.hexdigest())
+        self._piece = hashlib.sha256()
+
     def _follow(self) -> None:
         done = 0
         while True:
@@ -73,7 +80,7 @@ class Follower:
                     self._news.wait()
                 if done >= self._end:
                     return
-                wanted = min(PIECE - done % PIECE, self._end - done)
+                wanted = min(PIECE, pieces.PIECE - done % pieces.PIECE, self._end - done)
             try:
                 data = os.pread(self._handle, wanted, done)
             except OSError as error:
@@ -83,9 +90,10 @@ class Follower:
                 self._error = OSError(0, "the file became shorter while it was read")
                 return
             self._hash.update(data)
+            self._piece.update(data)
             done += len(data)
-            if done % MARK_EVERY == 0:
-                self.marks.append(self._hash.hexdigest())
+            if done % pieces.PIECE == 0:
+                self._end_piece()
 
 
 def sha256_of(path: Path) -> str:

@@ -22,7 +22,7 @@ from .lock import held
 from .spans import Spans
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .identity import Identity
     from .lock import Lock
@@ -157,13 +157,14 @@ class Partial:
         with self._state:
             return self._spans.missing(self.identity.size)
 
-    def seed(self, other: Path, size: int) -> None:
+    def seed(self, other: Path, ranges: Iterable[Range]) -> None:
         """Begin with a copy of what somebody else left; the hash of the whole will prove it."""
-        at = 0
         with other.open("rb", buffering=0) as stream:
-            while at < size and (data := stream.read(min(_COPY, size - at))):
-                self.write(data, at)
-                at += len(data)
+            for at, end in ranges:
+                stream.seek(at)
+                while at < end and (data := stream.read(min(_COPY, end - at))):
+                    self.write(data, at)
+                    at += len(data)
         self.checkpoint()
         self.reused = self.done
 
@@ -249,9 +250,9 @@ class Partial:
         os.fsync(self._handle)
         return self._follower.digest()
 
-    def marks(self) -> list[str]:
-        """What the hash was on the way; good after C(digest)."""
-        return self._follower.marks
+    def pieces(self) -> list[str]:
+        """The hashes of the stretches; good after C(digest)."""
+        return self._follower.pieces
 
     def close(self) -> None:
         self._follower.close()

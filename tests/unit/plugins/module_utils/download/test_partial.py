@@ -9,8 +9,7 @@ import random
 import threading
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import journal, partial
-from ansible_collections.edgellm.host.plugins.module_utils.download.follower import MARK_EVERY
+from ansible_collections.edgellm.host.plugins.module_utils.download import journal, partial, pieces
 from ansible_collections.edgellm.host.plugins.module_utils.download.identity import Identity
 from ansible_collections.edgellm.host.plugins.module_utils.download.spans import Spans
 
@@ -137,12 +136,15 @@ def test_many_writers_at_once_make_one_file(dest, monkeypatch):
         assert (part.done, part.digest()) == (SIZE, SHA256)
 
 
-def test_marks_are_the_hash_of_everything_up_to_there(dest):
-    content = random.Random(6).randbytes(2 * MARK_EVERY + 5)
+@pytest.mark.parametrize("last", [0, 1, 5])
+def test_pieces_are_hashed_on_the_way(dest, monkeypatch, last):
+    monkeypatch.setattr(pieces, "PIECE", 40_000)
+    content = CONTENT[: 80_000 + last]
     digest = hashlib.sha256(content).hexdigest()
     with partial.opened(dest, Identity("x", len(content), digest, digest), "x") as part:
-        part.write(content[:1000], 0)
         part.write(content[1000:], 1000)
+        part.write(content[:1000], 0)
         assert part.digest() == digest
-        ends = (MARK_EVERY, 2 * MARK_EVERY)
-        assert part.marks() == [hashlib.sha256(content[:end]).hexdigest() for end in ends]
+        starts = range(0, len(content), 40_000)
+        wanted = [hashlib.sha256(content[at : at + 40_000]).hexdigest() for at in starts]
+        assert part.pieces() == wanted
