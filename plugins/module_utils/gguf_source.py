@@ -34,10 +34,9 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
-def hide(module: AnsibleModule) -> None:
-    """Of an address only the secret parts are hidden; the rest is what one wants to read."""
-    url = module.params["url"]
-    if url:
+def hide(module: AnsibleModule, *others: str) -> None:
+    """Of addresses only the secret parts are hidden; the rest is what one wants to read."""
+    for url in filter(None, (module.params["url"], *others)):
         module.no_log_values.discard(url)
         module.no_log_values.update(source.secrets_of(url))
 

@@ -53,6 +53,16 @@ options:
         understood as O(repo), O(file) and O(revision).
       - The part behind the question mark counts as a secret. It appears in no result, log or file.
     type: str
+  mirrors:
+    description:
+      - Other addresses of the same file, which are asked first and in this order. What O(url) may
+        be, they may be.
+      - The file must have a SHA-256, from O(sha256) or from Hugging Face, and a mirror must deliver
+        exactly that. Who does not is left out with a warning, and the next one is asked.
+      - With O(sha256), nobody else is asked as long as a mirror delivers.
+    type: list
+    elements: str
+    default: []
   endpoint:
     description:
       - Who serves O(repo), if not Hugging Face itself. It speaks the same protocol.
@@ -232,7 +242,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils import gguf_source
-from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record
+from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record, source
 from ansible_collections.edgellm.host.plugins.module_utils.download.board import CHUNK
 from ansible_collections.edgellm.host.plugins.module_utils.download.progress import Progress
 from ansible_collections.edgellm.host.plugins.module_utils.download.transfer import Shape
@@ -252,7 +262,7 @@ class Module(AnsibleModule):
 
 def work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
-    gguf_source.hide(module)
+    gguf_source.hide(module, *module.params["mirrors"])
     # A link to a file on another disk stays one.
     dest = Path(params["dest"]).resolve()
     remembered = Path(params["record"]) if params["record"] else record.place(dest)
@@ -269,6 +279,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         sha256=checked_sha256(params["sha256"]),
         size=params["size"],
         magic=MAGIC,
+        mirrors=tuple(source.from_url(url, params["endpoint"]) for url in params["mirrors"]),
     )
     progress, status_file = Progress(), StatusFile(params["status_file"])
 
@@ -290,8 +301,8 @@ def work(module: AnsibleModule) -> dict[str, object]:
         report=report,
     )
     outcome = engine.ensure(wanted, manner)
-    if outcome.odd:
-        module.warn(outcome.odd)
+    for warning in outcome.warnings:
+        module.warn(warning)
     changed, diff = outcome.changed, outcome.diff
     if not changed:
         changed = module.set_fs_attributes_if_different(attributes(str(dest)), False, diff)
@@ -329,6 +340,7 @@ def main() -> None:
     module = Module(
         argument_spec={
             **gguf_source.OPTIONS,
+            "mirrors": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "dest": {"type": "path", "required": True},
             "sha256": {"type": "str"},
             "size": {"type": "int"},

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from . import partial, pieces, record, resolve
-from .errors import Changed, DownloadError, Mismatch, Refused
+from .errors import Changed, DownloadError, Locked, Mismatch, Refused
 from .follower import sha256_of
 from .http import Http
 from .identity import Identity
@@ -25,7 +25,7 @@ from .spans import Spans
 from .transfer import Shape, Transfer
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .resolve import Remote
     from .source import Source
@@ -46,6 +46,8 @@ class Wanted:
     size: int | None = None
     # What the first bytes must be.
     magic: bytes = b""
+    # Who is asked for the bytes first, in this order.
+    mirrors: tuple[Source, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +108,8 @@ class Outcome:
     bytes_reused: int = 0
     retries: int = 0
     deferred: bool = False
-    # What is not as it should be, and does no harm.
-    odd: str | None = None
+    # What is not as it should be, and did no harm.
+    warnings: tuple[str, ...] = ()
 
 
 def ensure(wanted: Wanted, manner: Manner) -> Outcome:
@@ -160,6 +162,9 @@ class _Work:
         self.open_http = open_http
         self.patience = patience
         self.fetched = 0
+        # Who delivered, and why others did not.
+        self.source = wanted.source
+        self.passed: dict[str, str] = {}
 
     def run(self) -> Outcome:
         reason = "The file at its place changes all the time."
@@ -195,8 +200,7 @@ class _Work:
             found, digest = self.on_disk(present, known)
             if found:
                 return found
-        remote = resolve.resolve(self.http, self.wanted.source, self.patience)
-        identity = self.identify(remote)
+        remote, identity = self.ask()
         if present and present.size == identity.size:
             digest = self.proof(present, known, identity, digest)
             if digest:
@@ -238,6 +242,37 @@ class _Work:
             return wanted.sha256 == known.sha256
         return wanted.source.asked == known.asked
 
+    def ask(self) -> tuple[Remote | None, Identity]:
+        """What the source offers; with a given hash, a mirror's word is as good."""
+        wanted = self.wanted
+        for _mirror, remote in self.mirrored(wanted.size, wanted.sha256):
+            if remote.size is not None and wanted.sha256:
+                # Whoever delivers it, and whatever that one calls it.
+                digest = wanted.sha256
+                return None, Identity(wanted.source.name, remote.size, digest, digest)
+        remote = resolve.resolve(self.http, wanted.source, self.patience)
+        identity = self.identify(remote)
+        if wanted.mirrors and not identity.sha256:
+            raise Refused(
+                f"Nothing would prove what a mirror delivers, because {wanted.source.name} states "
+                "no SHA-256. Name it in sha256, or leave out mirrors."
+            )
+        return remote, identity
+
+    def mirrored(self, size: int | None, sha256: str | None) -> Iterator[tuple[Source, Remote]]:
+        """The mirrors that offer this file. Those that do not are noted and left out."""
+        if sha256 is None:
+            return
+        for mirror in self.wanted.mirrors:
+            try:
+                remote = resolve.resolve(self.http, mirror, Patience(min(self.manner.retries, 1)))
+                resolve.size_of(remote, size, mirror.name)
+                resolve.sha256_of(remote, sha256, mirror.name)
+            except (DownloadError, Refused) as error:
+                self.passed[mirror.name] = str(error)
+            else:
+                yield mirror, remote
+
     def identify(self, remote: Remote) -> Identity:
         """Which file it is; Refused if it is not the wanted one."""
         wanted, name = self.wanted, self.wanted.source.name
@@ -250,7 +285,11 @@ class _Work:
         )
 
     def missing(
-        self, present: Present | None, known: Record | None, remote: Remote, identity: Identity
+        self,
+        present: Present | None,
+        known: Record | None,
+        remote: Remote | None,
+        identity: Identity,
     ) -> Plan:
         kept = partial.peek(self.wanted.dest, identity)
         seed = self.good(present, known, identity)
@@ -296,7 +335,6 @@ class _Work:
     def fetch(self, plan: Plan) -> Plan | None:
         """Bring the file; None if somebody else changed the place meanwhile."""
         assert plan.identity is not None
-        assert plan.remote is not None
         dest, identity = self.wanted.dest, plan.identity
         with partial.opened(dest, identity, str(dest)) as part:
             if look(dest) != plan.present:
@@ -304,7 +342,7 @@ class _Work:
             if Spans(plan.seed).total > part.done:
                 part.rewind()
                 part.seed(dest, plan.seed)
-            digest = self.complete(part, plan.remote)
+            digest = self.complete(part, plan)
             hashes = tuple(part.pieces())
             part.publish(dest, self.manner.finish)
             reused = part.reused
@@ -316,28 +354,59 @@ class _Work:
         self.remember_pieces(pieces.Pieces(identity.size, digest, hashes))
         return done
 
-    def complete(self, part: partial.Partial, remote: Remote) -> str:
-        """Fetch what is missing and prove the whole; gives its SHA-256."""
+    def complete(self, part: partial.Partial, plan: Plan) -> str:
+        """Fetch what is missing and prove the whole, from whoever delivers; gives its SHA-256."""
+        wrong: Mismatch | None = None
+        for mirror, remote in self.mirrored(part.identity.size, part.identity.sha256):
+            try:
+                return self.complete_from(part, mirror, remote)
+            except Mismatch as error:
+                if wrong:
+                    part.remove()
+                    raise
+                wrong = error
+                self.passed[mirror.name] = str(error)
+            except DownloadError as error:
+                if isinstance(error, Locked):
+                    raise
+                self.passed[mirror.name] = str(error)
+            self.patience.refill()
+            part.etag = None
+        source = self.wanted.source
+        try:
+            remote = plan.remote or resolve.resolve(self.http, source, self.patience)
+            self.identify(remote)
+            return self.complete_from(part, source, remote)
+        except Mismatch:
+            part.remove()
+            raise
+        except (DownloadError, Refused) as error:
+            if wrong is None or isinstance(error, Changed):
+                raise
+            # That a mirror lied is the worse news.
+            raise wrong from error
+
+    def complete_from(self, part: partial.Partial, source: Source, remote: Remote) -> str:
         identity = part.identity
         while True:
-            reused = part.reused
-            self.transfer(part, remote)
+            reused = part.done
+            self.transfer(part, source, remote)
             digest = part.digest()
             if identity.sha256 in (None, digest):
+                self.source = source
                 return digest
+            part.rewind()
             if not reused:
-                part.remove()
                 raise Mismatch(
-                    f"{identity.source} came with the SHA-256 {digest}, but {identity.sha256} was "
+                    f"{source.name} came with the SHA-256 {digest}, but {identity.sha256} was "
                     "expected. What was fetched is removed. Is the source damaged, or does "
                     "something in between change files?",
                     expected=identity.sha256,
                     got=digest,
                 )
             # What lay there before may be to blame, so everything is fetched once more.
-            part.rewind()
 
-    def transfer(self, part: partial.Partial, remote: Remote) -> None:
+    def transfer(self, part: partial.Partial, source: Source, remote: Remote) -> None:
         size, already = part.identity.size, self.fetched
 
         def report(done: int) -> None:
@@ -349,7 +418,7 @@ class _Work:
             remote,
             part,
             self.patience,
-            is_same=lambda: self.is_same(part.identity),
+            is_same=lambda: self.is_same(part.identity, source, remote),
             report=report,
             magic=self.wanted.magic,
             shape=self.manner.shape,
@@ -359,13 +428,16 @@ class _Work:
         finally:
             self.fetched = already + transfer.received
 
-    def is_same(self, identity: Identity) -> bool:
-        source = self.wanted.source
+    def is_same(self, identity: Identity, source: Source, before: Remote) -> bool:
         if isinstance(source, HubFile) and identity.commit:
             # That the branch moves meanwhile does not concern what is being fetched.
             source = dataclasses.replace(source, revision=identity.commit)
         remote = resolve.resolve(self.http, source, self.patience)
-        return self.identify(remote).continues(identity)
+        return (remote.size, remote.sha256, remote.version) == (
+            before.size,
+            before.sha256,
+            before.version,
+        )
 
     # --- read back ---------------------------------------------------------------------------
 
@@ -394,7 +466,7 @@ class _Work:
             path.unlink(missing_ok=True)
 
     def outcome(self, plan: Plan, before: Present | None) -> Outcome:
-        source = self.wanted.source
+        source = self.source
         where = source.at(plan.commit or source.revision) if isinstance(source, HubFile) else None
         return Outcome(
             changed=plan.changed,
@@ -406,7 +478,7 @@ class _Work:
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
-            odd=plan.odd,
+            warnings=tuple(filter(None, (plan.odd, *self.passed.values()))),
         )
 
 

@@ -83,7 +83,12 @@ class Transfer:
         self._farthest = partial.done
         self._throttle = Throttle(shape.max_rate)
         # Without a hash and without an ETag nothing tells the parts of two versions apart.
-        provable = partial.identity.sha256 or partial.etag or remote.etag
+        if partial.identity.sha256:
+            # What is there may be from somebody with another idea of the ETag.
+            etag = remote.etag or partial.etag
+        else:
+            etag = partial.etag or remote.etag
+        provable = partial.identity.sha256 or etag
         self._most = self._throttle.lanes(shape.lanes) if provable else 1
         # The first answer tells whether the server gives parts at all.
         self._width = 1
@@ -91,7 +96,7 @@ class Transfer:
         self._ask = Ask(
             remote.url,
             self._size,
-            etag=partial.etag or remote.etag,
+            etag=etag,
             strict=partial.identity.sha256 is None,
             magic=magic,
         )

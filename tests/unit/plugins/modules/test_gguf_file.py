@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 
 import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.download import board, patience
@@ -164,6 +165,14 @@ def test_plain_address_is_fetched_without_telling_its_secret(have, server, dest)
     assert result["source"] == server.plain
     assert "hush" not in json.dumps([failed, result])
     assert server.plain in failed["msg"]
+
+
+def test_mirror_delivers_without_telling_its_secret(have, server, dest):
+    result = have(mirrors=["http://127.0.0.1:1/?Signature=tell", f"{server.plain}?Signature=hush"])
+    assert dest.read_bytes() == CONTENT
+    assert result["source"] == server.plain
+    assert "127.0.0.1:1" in str(result["warnings"])
+    assert not {"hush", "tell"} & set(re.findall("[a-z]+", json.dumps(result)))
 
 
 def test_address_without_a_secret_is_shown_as_it_is(have, server):

@@ -59,7 +59,7 @@ def dest(folder):
 @pytest.fixture
 def hub(server):
     """The file as one of a repository."""
-    return lambda **how: source.HubFile("n/r", "x.gguf", endpoint=server.endpoint, **how)
+    return lambda **how: source.HubFile("n/r", "x.gguf", **{"endpoint": server.endpoint, **how})
 
 
 @pytest.fixture
