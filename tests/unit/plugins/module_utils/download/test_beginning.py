@@ -17,6 +17,8 @@ from tests.unit.file_server import Fault, FileServer
 
 SIZE = 10_000
 CONTENT = os.urandom(SIZE)
+# Whole for those who trust it, and not to be taken for a connection that can be used again.
+SHORT = {"Content-Length": "50", "Connection": "close"}
 
 
 @pytest.fixture
