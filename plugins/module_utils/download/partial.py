@@ -237,6 +237,8 @@ class Partial:
                     self._follower.extend(self._spans.prefix)
             self._safe = None
             self._journal.unlink(missing_ok=True)
+            # After a power failure the old journal must not be there again.
+            _sync_folder(self.path.parent)
             self._save()
 
     def rewind(self) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import threading
+from pathlib import Path
 
 import pytest
 from ansible_collections.edgellm.host.plugins.module_utils.download import journal, partial, pieces
@@ -108,6 +109,24 @@ def test_what_is_forgotten_is_fetched_and_hashed_again(dest):
         part.write(CONTENT[1000:], 1000)
         part.write(CONTENT[:1000], 0)
         assert part.digest() == SHA256
+
+
+def test_old_journal_is_gone_for_good_before_anything_is_written_again(dest, monkeypatch):
+    steps = []
+    fsync = os.fsync
+
+    def note(handle):
+        there = any(path.name.endswith(".part.json") for path in dest.parent.iterdir())
+        steps.append((Path(f"/proc/self/fd/{handle}").readlink().name, there))
+        fsync(handle)
+
+    with partial.opened(dest, IDENTITY, "x") as part:
+        part.write(bytes(1000), 0)
+        part.checkpoint()
+        monkeypatch.setattr(os, "fsync", note)
+        part.forget(0, 500)
+    assert steps[0] == ("models", False)
+    assert steps[1][0].endswith(".part.json.new")
 
 
 def test_rewound_file_has_nothing_left(dest):
