@@ -118,6 +118,19 @@ options:
   max_rate:
     description: How many bytes per second are fetched at most, over all connections together.
     type: int
+  verify:
+    description:
+      - How a file that is there and recorded is looked at.
+      - With V(auto), it is not read as long as its size and its time are the recorded ones. With
+        another time it is hashed once, and if it is still the same, recorded anew.
+      - With V(always), it is hashed in every run. So damage is found that left size and time as
+        they were.
+      - Either way, only the damaged stretches of 16 MiB are fetched again, if this module fetched
+        the file. The mended file is a new one. What is linked to the damaged one, such as a blob in
+        the store of Ollama, stays damaged.
+    type: str
+    choices: [auto, always]
+    default: auto
   owner:
     description: The owner of the file. Without it, whoever runs the module.
     type: str
@@ -295,6 +308,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         retries=params["retries"],
         token=params["token"],
         check_mode=module.check_mode,
+        verify=params["verify"],
         fetch_at_most=params["fetch_at_most"],
         shape=shape(params),
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
@@ -350,6 +364,7 @@ def main() -> None:
             "lanes": {"type": "int", "default": 8},
             "chunk_size": {"type": "int", "default": CHUNK},
             "max_rate": {"type": "int"},
+            "verify": {"type": "str", "choices": ["auto", "always"], "default": "auto"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "raw", "default": "0644"},

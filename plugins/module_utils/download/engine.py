@@ -58,6 +58,8 @@ class Manner:
     retries: int = 6
     token: str | None = None
     check_mode: bool = False
+    # With C(always) a file that is there is read, whatever the record says.
+    verify: t.Literal["auto", "always"] = "auto"
     # With more bytes to fetch than this, nothing is fetched.
     fetch_at_most: int | None = None
     shape: Shape = dataclasses.field(default_factory=Shape)
@@ -211,7 +213,7 @@ class _Work:
         """The plan if the source need not be asked, and the hash if it was taken."""
         wanted, digest = self.wanted, None
         if known and self.is_settled(known):
-            if known.describes(present):
+            if self.believes(known, present):
                 digest = known.sha256
             elif known.size == present.size:
                 digest = sha256_of(wanted.dest)
@@ -230,8 +232,16 @@ class _Work:
         if identity.sha256:
             digest = digest or sha256_of(self.wanted.dest)
             return digest if digest == identity.sha256 else None
-        same = known and known.describes(present) and _same_version(known, identity)
-        return known.sha256 if known and same else None
+        if known is None or not _same_version(known, identity):
+            return None
+        if self.believes(known, present):
+            return known.sha256
+        digest = digest or sha256_of(self.wanted.dest)
+        return digest if digest == known.sha256 else None
+
+    def believes(self, known: Record, present: Present) -> bool:
+        """Whether the record is enough, and the file need not be read."""
+        return self.manner.verify == "auto" and known.describes(present)
 
     def is_settled(self, known: Record) -> bool:
         """Whether the recorded file is what is asked for, whatever the source has now."""
@@ -317,14 +327,19 @@ class _Work:
         self, present: Present | None, known: Record | None, identity: Identity
     ) -> tuple[Range, ...]:
         """Which bytes of the file at the place may be those of the wanted one."""
-        if present is None or identity.sha256 is None:
+        if present is None:
             return ()
         if present.size == identity.size:
             # It is not the wanted file, so it is another one or a damaged one.
+            sha256 = identity.sha256
+            if sha256 is None and known and _same_version(known, identity):
+                sha256 = known.sha256
             noted = pieces.read(pieces.place(self.wanted.record))
-            if noted is None or (noted.size, noted.sha256) != (identity.size, identity.sha256):
+            if noted is None or (noted.size, noted.sha256) != (identity.size, sha256):
                 return ()
             return tuple(pieces.sound(self.wanted.dest, noted))
+        if identity.sha256 is None:
+            return ()
         # Something shorter under the final name that nobody recorded as complete is what another
         # tool left behind; whether it is the beginning, the hash of the whole will tell.
         is_rest = present.size < identity.size and not (known and known.describes(present))

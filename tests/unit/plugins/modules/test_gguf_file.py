@@ -131,6 +131,17 @@ def test_lanes_and_chunks_are_as_wished(have, server, dest, monkeypatch):
     assert len(server.requests()) == 8
 
 
+def test_damage_that_left_size_and_time_is_found_on_request(have, dest):
+    have()
+    found = dest.stat()
+    dest.write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
+    os.utime(dest, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert have()["changed"] is False
+    assert have(verify="always", check_mode=True)["bytes_fetched"] == len(CONTENT)
+    assert have(verify="always")["changed"] is True
+    assert dest.read_bytes() == CONTENT
+
+
 def test_journal_that_is_not_one_is_a_warning(have, server, dest):
     server.faults.append(Fault(after=100_000, end="cut"))
     have(retries=0, fails=True)

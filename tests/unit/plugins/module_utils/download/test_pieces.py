@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 
 import pytest
@@ -111,3 +112,111 @@ def test_pieces_go_with_the_file(fetch, hub, dest, folder, short):
 def test_file_of_one_piece_needs_none(fetch, hub, folder):
     fetch(hub())
     assert not list(folder.glob("*.pieces.json"))
+
+
+# --- damage that nobody sees ---------------------------------------------------------------------
+
+
+def damage(dest, *places):
+    """Change bytes in the same inode, with size and times as they were."""
+    found = dest.stat()
+    with dest.open("r+b") as stream:
+        for place in places:
+            stream.seek(place)
+            byte = stream.read(1)[0]
+            stream.seek(place)
+            stream.write(bytes([byte ^ 1]))
+    os.utime(dest, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def untouched(path):
+    """What changes with every write to the inode, or with another inode."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+@pytest.mark.parametrize("kind", ["hub", "plain"])
+def test_hidden_damage_is_found_and_mended_on_request(
+    server, fetch, request, kind, dest, content, short, tmp_path
+):
+    where = request.getfixturevalue(kind)
+    fetch(where())
+    stored = tmp_path / "stored"
+    os.link(dest, stored)
+    damage(dest, LENGTH + 5, SIZE - 1)
+    bad, inode = dest.read_bytes(), dest.stat().st_ino
+    server.seen.clear()
+    assert (fetch(where()).changed, server.seen) == (False, [])
+    lost = LENGTH + SIZE % LENGTH
+    foreseen = fetch(where(), verify="always", check_mode=True)
+    assert (foreseen.changed, foreseen.bytes_fetched, foreseen.bytes_reused) == (
+        True,
+        lost,
+        SIZE - lost,
+    )
+    outcome = fetch(where(), verify="always")
+    assert (outcome.changed, outcome.bytes_fetched, outcome.bytes_reused) == (
+        True,
+        lost,
+        SIZE - lost,
+    )
+    assert server.sent == lost
+    assert dest.read_bytes() == content
+    # What is linked into a store is not written to.
+    assert (stored.read_bytes(), stored.stat().st_ino) == (bad, inode)
+    assert dest.stat().st_ino != inode
+    assert fetch(where(), verify="always").changed is False
+
+
+@pytest.mark.parametrize("kind", ["hub", "plain"])
+def test_hidden_damage_without_the_pieces_costs_the_whole(
+    server, fetch, request, kind, dest, content, short
+):
+    where = request.getfixturevalue(kind)
+    fetch(where())
+    pieces.place(record.place(dest)).unlink()
+    damage(dest, 1)
+    assert fetch(where(), verify="always", check_mode=True).bytes_fetched == SIZE
+    outcome = fetch(where(), verify="always")
+    assert (outcome.bytes_fetched, outcome.bytes_reused) == (SIZE, 0)
+    assert dest.read_bytes() == content
+
+
+def test_whole_file_is_read_and_nobody_asked_on_request(server, fetch, hub, dest, monkeypatch):
+    fetch(hub())
+    server.seen.clear()
+    hashed = []
+    real = engine.sha256_of
+    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    before = untouched(dest)
+    assert fetch(hub(), verify="always").changed is False
+    assert (hashed, server.seen) == ([dest], [])
+    assert untouched(dest) == before
+
+
+def test_other_time_of_a_linked_file_costs_one_hash_and_no_new_inode(
+    server, fetch, hub, dest, tmp_path, monkeypatch
+):
+    fetch(hub())
+    stored = tmp_path / "stored"
+    os.link(dest, stored)
+    # Servers touch what they use again.
+    os.utime(stored)
+    server.seen.clear()
+    hashed = []
+    real = engine.sha256_of
+    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    before = untouched(dest)
+    assert [fetch(hub()).changed, fetch(hub()).changed] == [False, False]
+    assert (hashed, server.seen) == ([dest], [])
+    assert (untouched(dest), dest.stat().st_nlink) == (before, 2)
+    assert record.read(record.place(dest)).mtime_ns == dest.stat().st_mtime_ns
+
+
+def test_other_time_at_another_address_costs_one_hash(server, fetch, plain, dest):
+    fetch(plain())
+    os.utime(dest)
+    server.seen.clear()
+    signed = engine.dataclasses.replace(plain(), url=f"{server.plain}?Signature=new")
+    assert fetch(signed).changed is False
+    assert server.sent == 0
