@@ -20,6 +20,8 @@ description:
     -), serves as the beginning.
   - A second run asks no server and reads no file, because a small record beside the file says what
     it is.
+  - What the disk has no room for is refused before the first byte. In WSL2, that is also what the
+    drive of Windows has no room for, on which the disk of Linux grows.
   - While a large file is fetched, the terminal shows how far every host is.
 extends_documentation_fragment:
   - edgellm.host._attributes
@@ -118,6 +120,22 @@ options:
   max_rate:
     description: How many bytes per second are fetched at most, over all connections together.
     type: int
+  import_store:
+    description:
+      - A folder on the managed host into which the file will be imported afterwards, such as the
+        store of Ollama (C(OLLAMA_MODELS)). It need not exist yet.
+      - With it, a file is fetched only if there is room for it and for O(import_copies) of it.
+        What is on one disk is added up. A file that is there already is not asked about.
+    type: path
+  import_copies:
+    description:
+      - How many copies of the file there will be in O(import_store) at the same time.
+      - An upload to Ollama takes V(1), and from its version 0.30 on V(2), because it writes the
+        file anew.
+      - V(0) means a link, which takes a copy only if O(import_store) is on another disk than
+        O(dest).
+    type: int
+    default: 1
   verify:
     description:
       - How a file that is there and recorded is looked at.
@@ -255,7 +273,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.edgellm.host.plugins.module_utils import gguf_source
-from ansible_collections.edgellm.host.plugins.module_utils.download import engine, record, source
+from ansible_collections.edgellm.host.plugins.module_utils.download import (
+    engine,
+    record,
+    room,
+    source,
+)
 from ansible_collections.edgellm.host.plugins.module_utils.download.board import CHUNK
 from ansible_collections.edgellm.host.plugins.module_utils.download.progress import Progress
 from ansible_collections.edgellm.host.plugins.module_utils.download.transfer import Shape
@@ -292,6 +315,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         sha256=checked_sha256(params["sha256"]),
         size=params["size"],
         magic=MAGIC,
+        room=rooms(params),
         mirrors=tuple(source.from_url(url, params["endpoint"]) for url in params["mirrors"]),
     )
     progress, status_file = Progress(), StatusFile(params["status_file"])
@@ -336,6 +360,13 @@ def work(module: AnsibleModule) -> dict[str, object]:
     }
 
 
+def rooms(params: t.Mapping[str, t.Any]) -> tuple[room.Room, ...]:
+    if params["import_copies"] < 0:
+        raise Refused(f"import_copies {params['import_copies']} cannot be: 0 means a link.")
+    store = params["import_store"]
+    return (room.Room(Path(store).resolve(), params["import_copies"]),) if store else ()
+
+
 def shape(params: t.Mapping[str, t.Any]) -> Shape:
     for name, least in LEAST.items():
         if params[name] is not None and params[name] < least:
@@ -364,6 +395,8 @@ def main() -> None:
             "lanes": {"type": "int", "default": 8},
             "chunk_size": {"type": "int", "default": CHUNK},
             "max_rate": {"type": "int"},
+            "import_store": {"type": "path"},
+            "import_copies": {"type": "int", "default": 1},
             "verify": {"type": "str", "choices": ["auto", "always"], "default": "auto"},
             "owner": {"type": "str"},
             "group": {"type": "str"},

@@ -13,7 +13,7 @@ import stat
 import typing as t
 from pathlib import Path
 
-from . import partial, pieces, record, resolve
+from . import partial, pieces, record, resolve, room
 from .errors import Changed, DownloadError, Locked, Mismatch, Refused
 from .follower import sha256_of
 from .http import Http
@@ -48,6 +48,8 @@ class Wanted:
     magic: bytes = b""
     # Who is asked for the bytes first, in this order.
     mirrors: tuple[Source, ...] = ()
+    # What else the file will take room for.
+    room: tuple[room.Room, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Plan:
     seed: tuple[Range, ...] = ()
     # Why what an earlier download left behind is not used.
     odd: str | None = None
+    needs: tuple[room.Need, ...] = ()
 
     def diff(self, before: Present | None) -> dict[str, t.Any]:
         """The file before and after."""
@@ -112,6 +115,8 @@ class Outcome:
     deferred: bool = False
     # What is not as it should be, and did no harm.
     warnings: tuple[str, ...] = ()
+    # What room it takes, and where.
+    needs: tuple[room.Need, ...] = dataclasses.field(default=(), compare=False)
 
 
 def ensure(wanted: Wanted, manner: Manner) -> Outcome:
@@ -305,9 +310,9 @@ class _Work:
         seed = self.good(present, known, identity)
         reuse = max(kept.total, Spans(seed).total)
         fetch = identity.size - reuse
-        needed = identity.size - kept.total
-        if lack := partial.no_room(_existing(self.wanted.dest.parent), needed):
-            raise lack
+        dest, size = self.wanted.dest, identity.size
+        needs = room.needs(dest, size - kept.total, size, self.wanted.room)
+        room.refuse(needs)
         return Plan(
             True,
             identity.size,
@@ -321,6 +326,7 @@ class _Work:
             bytes_reuse=reuse,
             seed=seed if reuse > kept.total else (),
             odd=kept.odd,
+            needs=needs,
         )
 
     def good(
@@ -494,6 +500,7 @@ class _Work:
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
             warnings=tuple(filter(None, (plan.odd, *self.passed.values()))),
+            needs=plan.needs,
         )
 
 
@@ -532,11 +539,6 @@ def _refuse_place(dest: Path) -> None:
         raise Refused(f"The folder {dest.parent} does not exist: make it first.")
     if not os.access(dest.parent, os.W_OK | os.X_OK):
         raise Refused(f"Nothing can be written to the folder {dest.parent}.")
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there already."""
-    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def _disk(wanted: Wanted, error: OSError) -> DownloadError:

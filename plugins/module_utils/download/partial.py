@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 from . import journal
-from .errors import DownloadError, Locked
+from .errors import Locked
 from .follower import Follower
 from .lock import held
 from .spans import Spans
@@ -308,15 +308,3 @@ def free_bytes(folder: Path) -> int:
     """What can still be written there."""
     space = os.statvfs(folder)
     return space.f_bavail * space.f_frsize
-
-
-def no_room(folder: Path, needed: int) -> DownloadError | None:
-    """Why so many bytes cannot be put there, if they cannot."""
-    free = free_bytes(folder)
-    if needed <= free:
-        return None
-    return DownloadError(
-        f"{folder} has {free} bytes free, and {needed} more are needed. Nothing was fetched.",
-        bytes_free=free,
-        bytes_needed=needed,
-    )

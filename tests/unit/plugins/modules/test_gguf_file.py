@@ -9,7 +9,7 @@ import os
 import re
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import board, patience
+from ansible_collections.edgellm.host.plugins.module_utils.download import board, partial, patience
 
 from tests.unit.file_server import COMMIT, Fault, FileServer
 
@@ -142,6 +142,18 @@ def test_damage_that_left_size_and_time_is_found_on_request(have, dest):
     assert dest.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(("copies", "fits"), [(0, True), (1, True), (2, False)])
+def test_import_that_would_not_fit_is_refused(have, server, dest, monkeypatch, copies, fits):
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: 2 * len(CONTENT))
+    store = dest.parent.parent / "store"
+    result = have(import_store=str(store), import_copies=copies, fails=not fits)
+    assert dest.exists() is fits
+    if not fits:
+        assert f"for its import into {store}" in result["msg"]
+        assert result["bytes_needed"] == 3 * len(CONTENT)
+        assert server.sent == 0
+
+
 def test_journal_that_is_not_one_is_a_warning(have, server, dest):
     server.faults.append(Fault(after=100_000, end="cut"))
     have(retries=0, fails=True)
@@ -221,6 +233,7 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"file": "../x"}, "is not a path inside"),
         ({"url": "x.gguf"}, "must be http"),
         ({"endpoint": "huggingface.co"}, "must be http"),
+        ({"import_copies": -1, "import_store": "/x"}, "import_copies -1 cannot be"),
         ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
         ({"chunk_size": 1000}, "chunk_size 1000 is too little"),
         ({"max_rate": 0}, "max_rate 0 is too little"),
