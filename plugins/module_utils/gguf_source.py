@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
+from . import gguf_split
 from .download import source
 
 if t.TYPE_CHECKING:
@@ -46,3 +48,11 @@ def where(params: t.Mapping[str, t.Any]) -> source.Source:
     if params["url"]:
         return source.from_url(params["url"], params["endpoint"])
     return source.hub_file(params["repo"], params["file"], params["revision"], params["endpoint"])
+
+
+def siblings(file: source.Source) -> list[source.Source]:
+    """All files of the model that this is a file of, in order."""
+    if isinstance(file, source.HubFile):
+        return [dataclasses.replace(file, file=name) for name in gguf_split.names(file.file)]
+    address, mark, query = file.url.partition("?")
+    return [source.PlainUrl(f"{name}{mark}{query}") for name in gguf_split.names(address)]

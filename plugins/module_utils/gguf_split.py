@@ -43,6 +43,17 @@ def names(name: str) -> tuple[str, ...]:
     return tuple(f"{stem}-{each:05}-of-{count:05}.gguf" for each in range(1, count + 1))
 
 
+def refuse_for_ollama(name: str, count: int | None = None) -> None:
+    """Refused if this is a file of a model in several, which are not imported here."""
+    count = count or len(names(name))
+    if count > 1:
+        raise Refused(
+            f"{name} is one of {count} files of a split model, and Ollama gets models in one file "
+            "here. Join them once with a program of llama.cpp: llama-gguf-split --merge "
+            "<first file> <new file>. Then give the new file."
+        )
+
+
 def refuse_stranger(part: Part, index: int, count: int) -> None:
     """NotGGUF if the file is not the one of them that its name says."""
     said = (part.header.split_number, part.header.split_count)

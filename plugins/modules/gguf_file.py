@@ -18,6 +18,8 @@ description:
   - A file that is there already is never fetched again only because this module did not fetch it.
     A complete one is taken after it was hashed once, and a partial one, for instance of C(curl -C
     -), serves as the beginning.
+  - A model that is split into several files is one file to this module. Name any of them, and all
+    are there or none is begun.
   - A second run asks no server and reads no file, because a small record beside the file says what
     it is.
   - What the disk has no room for is refused before the first byte. In WSL2, that is also what the
@@ -38,7 +40,10 @@ options:
     description: The repository, V(namespace/name).
     type: str
   file:
-    description: The path of the file inside O(repo).
+    description:
+      - The path of the file inside O(repo).
+      - One that ends like C(-00001-of-00003.gguf) means all the files of that model, of one commit.
+        It does not matter which of them is named.
     type: str
   revision:
     description:
@@ -53,6 +58,8 @@ options:
       - The address of the file, if it is not O(repo) and O(file).
       - An address copied from a page of Hugging Face, with C(/resolve/) or C(/blob/) in it, is
         understood as O(repo), O(file) and O(revision).
+      - An address that ends like C(-00001-of-00003.gguf) before any question mark means all the
+        files of that model.
       - The part behind the question mark counts as a secret. It appears in no result, log or file.
     type: str
   mirrors:
@@ -78,22 +85,29 @@ options:
       - If not set, the environment variable E(HF_TOKEN) of the managed host is used.
     type: str
   dest:
-    description: The path of the file on the managed host. Its folder exists already.
+    description:
+      - The path of the file on the managed host. Its folder exists already.
+      - For a split model it ends like O(file) or O(url), and stands for all its files. To
+        O(state=absent) it does so too.
     type: path
     required: true
   sha256:
     description:
-      - The SHA-256 that the file must have.
+      - The SHA-256 that the file must have. For a split model, those of all its files in their
+        order.
       - If the source says that it has another one, the task fails before anything is fetched.
       - Without it, the file must have the SHA-256 that Hugging Face states. Other sources state
         none. Then nothing but O(size) and the server's word stands for the content.
-    type: str
+    type: list
+    elements: str
   size:
-    description: The size in bytes that the file must have.
+    description: The size in bytes that the file must have. For a split model, that of all its files
+      together.
     type: int
   record:
-    description: Where the record of the file is kept. Without it, that is a hidden file beside
-      O(dest).
+    description:
+      - Where the record of the file is kept. Without it, that is a hidden file beside O(dest).
+      - For a split model, the name gets C(-00001) and so on before its C(.json).
     type: path
   timeout:
     description: How many seconds the source may stay silent. This limits silence, not the whole
@@ -207,6 +221,23 @@ EXAMPLES = r"""
     owner: ollama
     mode: "0640"
 
+- name: Have a model in three files, if it and a copy in the store of Ollama have room
+  edgellm.host.gguf_file:
+    repo: example/large-GGUF
+    file: Q4_K_M/large-Q4_K_M-00001-of-00003.gguf
+    dest: /srv/models/large-Q4_K_M-00001-of-00003.gguf
+    import_store: /srv/edgellm/data/models
+
+- name: Look whether a file is damaged, and mend it from the LAN if possible
+  edgellm.host.gguf_file:
+    repo: elyza/Llama-3-ELYZA-JP-8B-GGUF
+    file: Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    dest: /srv/edgellm/models/elyza-jp-8b/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    mirrors:
+      - http://192.0.2.1:8080/files/Llama-3-ELYZA-JP-8B-q4_k_m.gguf
+    max_rate: 20000000
+    verify: always
+
 - name: Give the disk space back, that of interrupted downloads too
   edgellm.host.gguf_file:
     dest: /srv/models/smollm2-135m.gguf
@@ -215,17 +246,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The path of the file.
+  description: The path of the file, of a split model that of its first file, which is what programs
+    take that read split models.
   returned: success
   type: str
   sample: /srv/models/smollm2-135m.gguf
 sha256:
-  description: The SHA-256 of the file, or in check mode V(none) if nobody states it beforehand.
+  description: The SHA-256 of the file at RV(path), or in check mode V(none) if nobody states it
+    beforehand.
   returned: success and O(state=present)
   type: str
   sample: 91553c45080b11d95be21bb67961c9a5d2ed7556275423efaaad6df54ba9beae
 size:
-  description: The size in bytes.
+  description: The size in bytes, of all files together.
   returned: success and O(state=present)
   type: int
   sample: 104857600
@@ -259,6 +292,36 @@ elapsed:
   returned: success and O(state=present)
   type: float
   sample: 21.5
+files:
+  description: The file, or each file of a split model in order.
+  returned: success and O(state=present)
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The path of the file.
+      type: str
+      sample: /srv/models/large-Q4_K_M-00001-of-00003.gguf
+    sha256:
+      description: The SHA-256 of the file.
+      type: str
+      sample: 91553c45080b11d95be21bb67961c9a5d2ed7556275423efaaad6df54ba9beae
+    size:
+      description: The size in bytes.
+      type: int
+      sample: 104857600
+    source:
+      description: Where the file is from, without any secret part of the address.
+      type: str
+      sample: https://files.example.com/large-Q4_K_M-00001-of-00003.gguf
+    bytes_fetched:
+      description: How many bytes of it came over the network.
+      type: int
+      sample: 80000000
+    bytes_reused:
+      description: How many bytes of it were there from an earlier download.
+      type: int
+      sample: 24857600
 deferred:
   description: Nothing was fetched, because it would have been more than O(fetch_at_most) bytes.
   returned: when that is so
@@ -272,11 +335,12 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.edgellm.host.plugins.module_utils import gguf_source
+from ansible_collections.edgellm.host.plugins.module_utils import gguf_source, gguf_split
 from ansible_collections.edgellm.host.plugins.module_utils.download import (
     engine,
     record,
     room,
+    several,
     source,
 )
 from ansible_collections.edgellm.host.plugins.module_utils.download.board import CHUNK
@@ -298,31 +362,16 @@ class Module(AnsibleModule):
 
 def work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
-    gguf_source.hide(module, *module.params["mirrors"])
-    # A link to a file on another disk stays one.
-    dest = Path(params["dest"]).resolve()
-    remembered = Path(params["record"]) if params["record"] else record.place(dest)
+    gguf_source.hide(module, *params["mirrors"])
     if params["state"] == "absent":
-        changed = engine.remove(dest, remembered, check_mode=module.check_mode)
-        before = {"state": "present" if changed else "absent"}
-        diff = {"before": before, "after": {"state": "absent"}}
-        return {"changed": changed, "diff": diff, "path": params["dest"]}
+        return remove(module)
     started = time.monotonic()
-    wanted = engine.Wanted(
-        source=gguf_source.where(params),
-        dest=dest,
-        record=remembered,
-        sha256=checked_sha256(params["sha256"]),
-        size=params["size"],
-        magic=MAGIC,
-        room=rooms(params),
-        mirrors=tuple(source.from_url(url, params["endpoint"]) for url in params["mirrors"]),
-    )
+    parts = wanted(params)
     progress, status_file = Progress(), StatusFile(params["status_file"])
 
     def report(done: int, total: int, fetched: int) -> None:
         progress.feed(done, total, fetched)
-        status_file.update(dest.name, progress)
+        status_file.update(parts[0].dest.name, progress)
 
     def attributes(path: str) -> dict[str, t.Any]:
         return module.load_file_common_arguments(params, path=path)
@@ -338,26 +387,139 @@ def work(module: AnsibleModule) -> dict[str, object]:
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
         report=report,
     )
-    outcome = engine.ensure(wanted, manner)
-    for warning in outcome.warnings:
+    outcomes = several.ensure(parts, manner, size=params["size"])
+    for warning in dict.fromkeys(each for outcome in outcomes for each in outcome.warnings):
         module.warn(warning)
-    changed, diff = outcome.changed, outcome.diff
-    if not changed:
-        changed = module.set_fs_attributes_if_different(attributes(str(dest)), False, diff)
+    changed, diffs = False, {}
+    for part, outcome in zip(parts, outcomes, strict=True):
+        was_changed, diff = outcome.changed, outcome.diff
+        if not was_changed:
+            found = attributes(str(part.dest))
+            was_changed = module.set_fs_attributes_if_different(found, False, diff)
+        changed, diffs[part.dest.name] = changed or was_changed, diff
+    files = list(map(told, names(params), outcomes))
     return {
         "changed": changed,
-        "diff": diff,
-        "path": params["dest"],
+        "diff": one_diff(diffs),
+        **files[0],
+        "size": sum(outcome.size for outcome in outcomes),
+        "commit": outcomes[0].commit,
+        "bytes_fetched": sum(outcome.bytes_fetched for outcome in outcomes),
+        "bytes_reused": sum(outcome.bytes_reused for outcome in outcomes),
+        "retries": sum(outcome.retries for outcome in outcomes),
+        "elapsed": round(time.monotonic() - started, 3),
+        "files": files,
+        **({"deferred": True} if any(outcome.deferred for outcome in outcomes) else {}),
+    }
+
+
+def remove(module: AnsibleModule) -> dict[str, object]:
+    params = module.params
+    before = {}
+    for dest, remembered in places(params):
+        gone = engine.remove(dest, remembered, check_mode=module.check_mode)
+        before[dest.name] = {"state": "present" if gone else "absent"}
+    diffs = {name: {"before": was, "after": {"state": "absent"}} for name, was in before.items()}
+    return {
+        "changed": any(was["state"] == "present" for was in before.values()),
+        "diff": one_diff(diffs),
+        "path": names(params)[0],
+    }
+
+
+def told(path: str, outcome: engine.Outcome) -> dict[str, object]:
+    return {
+        "path": path,
         "sha256": outcome.sha256,
         "size": outcome.size,
-        "commit": outcome.commit,
         "source": outcome.source,
         "bytes_fetched": outcome.bytes_fetched,
         "bytes_reused": outcome.bytes_reused,
-        "retries": outcome.retries,
-        "elapsed": round(time.monotonic() - started, 3),
-        **({"deferred": True} if outcome.deferred else {}),
     }
+
+
+def one_diff(diffs: dict[str, dict[str, t.Any]]) -> dict[str, t.Any]:
+    """The diff of the file, or of each of several by its name."""
+    if len(diffs) == 1:
+        return next(iter(diffs.values()))
+    return {
+        side: {name: diff[side] for name, diff in diffs.items()} for side in ("before", "after")
+    }
+
+
+# --- what the options ask for --------------------------------------------------------------------
+
+
+def wanted(params: t.Mapping[str, t.Any]) -> list[engine.Wanted]:
+    """The file, or each of those that the model is split into."""
+    sources = gguf_source.siblings(gguf_source.where(params))
+    count = len(sources)
+    refuse_other_count(len(names(params)), count, sources[0].name)
+    hashes = [digest for text in params["sha256"] or [] if (digest := checked_sha256(text))]
+    if hashes and len(hashes) != count:
+        raise Refused(
+            f"sha256 has {len(hashes)}, but {sources[0].name} is of {count} files: give one for "
+            "each, in their order, or none."
+        )
+    mirrors = [mirrored(url, params["endpoint"], count) for url in params["mirrors"]]
+    return [
+        engine.Wanted(
+            source=each,
+            dest=dest,
+            record=remembered,
+            sha256=hashes[index] if hashes else None,
+            magic=MAGIC,
+            room=rooms(params),
+            mirrors=tuple(its[index] for its in mirrors),
+        )
+        for index, (each, (dest, remembered)) in enumerate(
+            zip(sources, places(params), strict=True)
+        )
+    ]
+
+
+def names(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Where each file is, as dest says it."""
+    return gguf_split.names(params["dest"])
+
+
+def places(params: t.Mapping[str, t.Any]) -> list[tuple[Path, Path]]:
+    """Where each file and its record really are."""
+    # A link to a file on another disk stays one.
+    dests = [Path(name).resolve() for name in names(params)]
+    if not params["record"]:
+        return [(dest, record.place(dest)) for dest in dests]
+    kept = Path(params["record"])
+    if len(dests) == 1:
+        return [(dests[0], kept)]
+    stem = kept.name.removesuffix(".json")
+    return [
+        (dest, kept.with_name(f"{stem}-{number:05}.json")) for number, dest in enumerate(dests, 1)
+    ]
+
+
+def mirrored(url: str, endpoint: str, count: int) -> list[source.Source]:
+    found = gguf_source.siblings(source.from_url(url, endpoint))
+    if len(found) != count:
+        raise Refused(
+            f"The mirror {found[0].name} is of {len(found)} by its name, but the model is of "
+            f"{count}. A split model has its names everywhere: <name>-00001-of-{count:05}.gguf."
+        )
+    return found
+
+
+def refuse_other_count(dests: int, sources: int, source_name: str) -> None:
+    if dests == sources:
+        return
+    if sources > 1:
+        raise Refused(
+            f"{source_name} is one of the {sources} files of a model, and they are all fetched. So "
+            f"dest must end in -00001-of-{sources:05}.gguf too."
+        )
+    raise Refused(
+        f"By its name, dest is one of {dests} files, but {source_name} is only one. Give dest "
+        "another name, or name the source of a file whose name ends like that of dest."
+    )
 
 
 def rooms(params: t.Mapping[str, t.Any]) -> tuple[room.Room, ...]:
@@ -387,7 +549,7 @@ def main() -> None:
             **gguf_source.OPTIONS,
             "mirrors": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "dest": {"type": "path", "required": True},
-            "sha256": {"type": "str"},
+            "sha256": {"type": "list", "elements": "str"},
             "size": {"type": "int"},
             "record": {"type": "path"},
             "timeout": {"type": "int", "default": 60},

@@ -337,7 +337,7 @@ def read_remote(params: t.Mapping[str, t.Any]) -> Found:
         Http(timeout=params["timeout"], token=params["token"], token_for=endpoint) as http,
         nothing_is_kept(),
     ):
-        files = siblings(first)
+        files = gguf_source.siblings(first)
         for index, file in enumerate(files):
             with names_the_missing(index, len(files)):
                 read_part(http, of_commit(file, found.commit), patience, found)
@@ -355,14 +355,6 @@ def read_part(http: Http, file: source.Source, patience: Patience, found: Found)
     found.parts.append(gguf_split.Part(address, size, header, remote.sha256))
     found.commit = found.commit or remote.commit
     found.bytes_fetched += beginning.fetched
-
-
-def siblings(file: source.Source) -> list[source.Source]:
-    """All files of the model, in order."""
-    if isinstance(file, source.HubFile):
-        return [dataclasses.replace(file, file=name) for name in gguf_split.names(file.file)]
-    address, mark, query = file.url.partition("?")
-    return [source.PlainUrl(f"{name}{mark}{query}") for name in gguf_split.names(address)]
 
 
 def of_commit(file: source.Source, commit: str | None) -> source.Source:

@@ -17,6 +17,7 @@ import re
 import typing as t
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.edgellm.host.plugins.module_utils import gguf_split
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 from ansible_collections.edgellm.host.plugins.module_utils.ollama import (
     language,
@@ -55,6 +56,7 @@ def _check_file(text: str) -> None:
     parts = text.split("/")
     if not text.endswith(".gguf") or any(part in ("", ".", "..") for part in parts):
         raise Refused(f"the path of a .gguf file in its repository is needed, not {text!r}.")
+    gguf_split.refuse_for_ollama(text)
 
 
 def _check_url(text: str) -> None:

@@ -261,7 +261,7 @@ class Registry:
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-def small_gguf(label: str, *, embeds: bool = False, chats: bool = True) -> bytes:
+def small_gguf(label: str, *, embeds: bool = False, chats: bool = True, parts: int = 1) -> bytes:
     """A valid GGUF file without any use; another label makes another file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.gguf"
@@ -270,6 +270,8 @@ def small_gguf(label: str, *, embeds: bool = False, chats: bool = True) -> bytes
         writer.add_context_length(2048)
         writer.add_embedding_length(64)
         writer.add_block_count(1)
+        if parts > 1:
+            writer.add_uint16("split.count", parts)
         if chats:
             writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
         if embeds:

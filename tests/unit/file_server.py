@@ -62,10 +62,12 @@ class FileServer:
     """Serves one content: /plain as it is, /hub/<repo>/resolve/<rev>/<file> by a signed link.
 
     The link leads to C(cdn), another server, or to this one; a link is good for one request.
+    Paths that end in a name of C(files) have a content of their own.
     """
 
     def __init__(self, content: bytes, *, etag: str | None = '"one"', token: str = "") -> None:
         self.content = content
+        self.files: dict[str, bytes] = {}
         self.etag = etag
         self.token = token
         self.cdn: FileServer = self
@@ -175,20 +177,23 @@ class FileServer:
         fault = self._fault(seen.method if seen.method == "HEAD" else "HUB")
         if fault and fault.status:
             return self._send(connection, seen, fault.status, fault.headers, fault.body or b"")
+        name = seen.path.rpartition("/")[2]
+        content = self._content(name)
         link = f"Expires=1&Signature={secrets.token_hex(8)}"
         self.cdn.links.add(link)
         headers: dict[str, str | None] = {
-            "Location": f"{self.cdn.url}/signed/x?{link}",
+            "Location": f"{self.cdn.url}/signed/{name if name in self.files else 'x'}?{link}",
             "X-Repo-Commit": COMMIT,
-            "X-Linked-Size": str(len(self.content)),
+            "X-Linked-Size": str(len(content)),
         }
         if self.states_sha256:
-            headers["X-Linked-ETag"] = f'"{self.sha256}"'
+            headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
         return self._send(connection, seen, 302, headers, b"")
 
     def _file(self, connection: socket.socket, seen: Seen) -> bool:
         fault = self._fault(seen.method) or Fault()
-        content = self.content if fault.body is None else fault.body
+        content = self._content(seen.path.rpartition("/")[2])
+        content = content if fault.body is None else fault.body
         headers: dict[str, str | None] = {"ETag": self.etag, "Content-Type": "application/x-gguf"}
         condition = seen.headers.get("if-range")
         start = seen.start
@@ -206,6 +211,9 @@ class FileServer:
             headers["Content-Range"] = f"bytes {first}-{end + fault.shift - 1}/{total}"
         headers.update(fault.headers)
         return self._send(connection, seen, fault.status or status, headers, content, fault)
+
+    def _content(self, name: str) -> bytes:
+        return self.files.get(name, self.content)
 
     def _fault(self, method: str) -> Fault | None:
         with self._faulting:

@@ -48,6 +48,8 @@ class Wanted:
     magic: bytes = b""
     # Who is asked for the bytes first, in this order.
     mirrors: tuple[Source, ...] = ()
+    # Where the file is of a branch: the commit that is meant.
+    commit: str | None = None
     # What else the file will take room for.
     room: tuple[room.Room, ...] = ()
 
@@ -265,7 +267,7 @@ class _Work:
                 # Whoever delivers it, and whatever that one calls it.
                 digest = wanted.sha256
                 return None, Identity(wanted.source.name, remote.size, digest, digest)
-        remote = resolve.resolve(self.http, wanted.source, self.patience)
+        remote = resolve.resolve(self.http, self.origin(), self.patience)
         identity = self.identify(remote)
         if wanted.mirrors and not identity.sha256:
             raise Refused(
@@ -273,6 +275,13 @@ class _Work:
                 "no SHA-256. Name it in sha256, or leave out mirrors."
             )
         return remote, identity
+
+    def origin(self) -> Source:
+        """Who is asked for what the source has."""
+        source, commit = self.wanted.source, self.wanted.commit
+        if isinstance(source, HubFile) and commit:
+            return dataclasses.replace(source, revision=commit)
+        return source
 
     def mirrored(self, size: int | None, sha256: str | None) -> Iterator[tuple[Source, Remote]]:
         """The mirrors that offer this file. Those that do not are noted and left out."""
@@ -395,7 +404,7 @@ class _Work:
             part.etag = None
         source = self.wanted.source
         try:
-            remote = plan.remote or resolve.resolve(self.http, source, self.patience)
+            remote = plan.remote or resolve.resolve(self.http, self.origin(), self.patience)
             self.identify(remote)
             return self.complete_from(part, source, remote)
         except Mismatch:

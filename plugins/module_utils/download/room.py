@@ -29,8 +29,8 @@ _LETTER = re.compile(r"(?:^|;path=|,path=)([A-Za-z]):")
 _VIRTIOFS = re.compile(r"drvfs([A-Za-z])\d*")
 _REMEDY = "Make room there, or choose a place on another disk"
 _WINDOWS_REMEDY = (
-    "The disk of WSL2 grows on a drive of Windows, and which one it is cannot be seen from here, so "
-    "this one is assumed. Make room on it in Windows. If Linux has room that it once used, give "
+    "The disk of WSL2 grows on a drive of Windows, and which one it is cannot be seen from here, "
+    "so this one is assumed. Make room on it in Windows. If Linux has room that it once used, give "
     "that back: type wsl --shutdown in PowerShell, then diskpart, and there select vdisk file="
     "<path of ext4.vhdx> and compact vdisk. Or move the distribution to another drive: "
     "wsl --manage <distribution> --move <folder>."

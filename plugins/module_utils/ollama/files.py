@@ -11,6 +11,7 @@ import hashlib
 import typing as t
 from pathlib import Path
 
+from ansible_collections.edgellm.host.plugins.module_utils import gguf, gguf_split
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
 
 from .errors import OllamaError
@@ -57,6 +58,7 @@ def check(weights: Weights, *, may_be_missing: bool) -> None:
     What is downloaded in the same run is not there yet when that is only predicted; then its size
     must be known.
     """
+    gguf_split.refuse_for_ollama(weights.path)
     try:
         with Path(weights.path).open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -71,6 +73,16 @@ def check(weights: Weights, *, may_be_missing: bool) -> None:
             f"{weights.path} is not a GGUF file: it begins with {start!r}. Was a web page or a "
             "pointer to a large file saved in its place?"
         )
+    gguf_split.refuse_for_ollama(weights.path, _split_count(weights.path))
+
+
+def _split_count(path: str) -> int:
+    """Of how many files this is one, whatever its name says now."""
+    try:
+        return gguf.read(path).split_count
+    except gguf.NotGGUF:
+        # Whether it will do all the same is for the server to say.
+        return 1
 
 
 def _missing(weights: Weights) -> Refused:

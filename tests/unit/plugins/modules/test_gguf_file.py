@@ -62,6 +62,16 @@ def test_file_is_fetched_and_then_left_alone(have, server, dest):
         "bytes_fetched": len(CONTENT),
         "bytes_reused": 0,
         "retries": 0,
+        "files": [
+            {
+                "path": str(dest),
+                "sha256": SHA256,
+                "size": len(CONTENT),
+                "source": f"{server.endpoint}/n/r/resolve/{COMMIT}/x.gguf",
+                "bytes_fetched": len(CONTENT),
+                "bytes_reused": 0,
+            }
+        ],
     }
     server.seen.clear()
     again = have()
@@ -258,3 +268,199 @@ def test_progress_is_written_where_somebody_looks(have, tmp_path):
         len(CONTENT),
         os.getpid(),
     )
+
+
+# --- one model in several files ------------------------------------------------------------------
+
+PARTS = {
+    f"m-{number:05}-of-00003.gguf": b"GGUF" + os.urandom(50_000 * number) for number in (1, 2, 3)
+}
+NAMES = list(PARTS)
+HASHES = [hashlib.sha256(content).hexdigest() for content in PARTS.values()]
+TOTAL = sum(map(len, PARTS.values()))
+
+
+@pytest.fixture
+def split(server):
+    server.files = dict(PARTS)
+    return server
+
+
+@pytest.fixture
+def have_split(have, split, dest):
+    """Run the module with a file of the split model."""
+
+    def have_split(named=NAMES[0], to=NAMES[0], **params):
+        if "url" not in params and params.get("state") != "absent":
+            params = {"file": f"sub/{named}", **params}
+        return have(dest=str(dest.parent / to), **params)
+
+    return have_split
+
+
+def asked(server, method="GET"):
+    return [seen.path.rpartition("/")[2] for seen in server.requests(method)]
+
+
+@pytest.mark.parametrize("named", NAMES)
+@pytest.mark.parametrize("to", NAMES)
+def test_any_file_of_a_model_means_them_all(have_split, split, dest, named, to):
+    foreseen = have_split(named, to, check_mode=True)
+    assert list(dest.parent.iterdir()) == []
+    result = have_split(named, to)
+    for name, content in PARTS.items():
+        assert (dest.parent / name).read_bytes() == content
+    for key in ("changed", "diff", "sha256", "size", "commit", "source", "bytes_fetched", "path"):
+        assert foreseen[key] == result[key]
+    # The first is what programs take that read split models.
+    assert result["path"] == str(dest.parent / NAMES[0])
+    assert (result["size"], result["bytes_fetched"], result["commit"]) == (TOTAL, TOTAL, COMMIT)
+    assert [file["path"] for file in result["files"]] == [str(dest.parent / name) for name in NAMES]
+    assert [file["sha256"] for file in result["files"]] == HASHES
+    assert result["sha256"] == HASHES[0]
+    assert list(result["diff"]["after"]) == NAMES
+    split.seen.clear()
+    again = have_split(named, to)
+    assert (again["changed"], again["bytes_fetched"], split.seen) == (False, 0, [])
+
+
+def test_all_files_are_of_one_commit(have_split, split):
+    have_split()
+    revisions = [seen.path.split("/")[5] for seen in split.seen if seen.path.startswith("/hub/")]
+    assert revisions[0] == "main"
+    assert set(revisions[1:]) == {COMMIT}
+
+
+def test_file_that_is_missing_is_of_the_commit_of_the_others(have_split, split, dest):
+    have_split()
+    (dest.parent / NAMES[0]).unlink()
+    split.seen.clear()
+    assert have_split()["changed"] is True
+    assert {seen.path.split("/")[5] for seen in split.seen if "/hub/" in seen.path} == {COMMIT}
+    # Nothing is there any more, so the branch decides anew.
+    for name in NAMES:
+        (dest.parent / name).unlink()
+    split.seen.clear()
+    have_split()
+    assert split.seen[0].path.split("/")[5] == "main"
+
+
+def test_address_of_a_file_means_its_neighbours_too(have_split, split, dest):
+    result = have_split(url=f"{split.url}/plain/{NAMES[1]}?Signature=hush")
+    assert (dest.parent / NAMES[2]).read_bytes() == PARTS[NAMES[2]]
+    assert result["source"] == f"{split.url}/plain/{NAMES[0]}"
+    assert {seen.query for seen in split.seen} == {"Signature=hush"}
+    assert "hush" not in json.dumps(result)
+
+
+def test_mirror_has_all_files(have_split, split, dest):
+    result = have_split(mirrors=[f"{split.url}/plain/{NAMES[2]}"])
+    assert [file["source"] for file in result["files"]] == [
+        f"{split.url}/plain/{name}" for name in NAMES
+    ]
+
+
+def test_only_what_is_missing_is_fetched(have_split, split, dest):
+    (dest.parent / NAMES[1]).write_bytes(PARTS[NAMES[1]])
+    (dest.parent / NAMES[2]).write_bytes(PARTS[NAMES[2]][:70_000])
+    foreseen = have_split(check_mode=True)
+    assert asked(split) == []
+    result = have_split()
+    expected = TOTAL - len(PARTS[NAMES[1]]) - 70_000
+    assert foreseen["bytes_fetched"] == result["bytes_fetched"] == expected
+    assert foreseen["bytes_reused"] == result["bytes_reused"] == 70_000
+    assert asked(split) == [NAMES[0], NAMES[2]]
+
+
+def test_files_that_came_before_a_break_are_not_fetched_again(have_split, split, dest):
+    broken = "m-00002-of-00003.gguf"
+    split.files[broken] = b"PK" + PARTS[broken]
+    have_split(retries=0, fails=True)
+    split.files[broken] = PARTS[broken]
+    split.seen.clear()
+    assert have_split()["bytes_fetched"] == TOTAL - len(PARTS[NAMES[0]])
+    assert asked(split) == NAMES[1:]
+
+
+def test_room_is_for_all_files_together(have_split, split, dest, monkeypatch):
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: TOTAL - 1)
+    result = have_split(fails=True)
+    assert result["bytes_needed"] == TOTAL
+    assert (split.sent, list(dest.parent.iterdir())) == (0, [])
+
+
+def test_import_is_of_all_files_though_one_is_there(have_split, dest, monkeypatch):
+    (dest.parent / NAMES[0]).write_bytes(PARTS[NAMES[0]])
+    missing = TOTAL - len(PARTS[NAMES[0]])
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: missing + TOTAL - 1)
+    store = {"import_store": str(dest.parent)}
+    assert have_split(**store, fails=True)["bytes_needed"] == missing + TOTAL
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: missing + TOTAL)
+    assert have_split(**store)["bytes_fetched"] == missing
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: 0)
+    assert have_split(**store)["changed"] is False
+
+
+def test_hashes_are_those_of_the_files_in_their_order(have_split, split):
+    assert "2, but" in have_split(sha256=HASHES[:2], fails=True)["msg"]
+    assert split.seen == []
+    wrong = have_split(sha256=[HASHES[1], HASHES[0], HASHES[2]], fails=True)
+    assert "but sha256 says" in wrong["msg"]
+    assert have_split(sha256=HASHES)["changed"] is True
+
+
+def test_size_is_of_all_files_together(have_split, split):
+    assert f"have {TOTAL} bytes together" in have_split(size=TOTAL - 1, fails=True)["msg"]
+    assert split.sent == 0
+    assert have_split(size=TOTAL)["changed"] is True
+
+
+def test_what_is_too_much_together_is_deferred(have_split, split, dest):
+    result = have_split(fetch_at_most=TOTAL - 1)
+    assert (result["deferred"], result["bytes_fetched"]) == (True, TOTAL)
+    assert (split.sent, list(dest.parent.iterdir())) == (0, [])
+    assert "deferred" not in have_split(fetch_at_most=TOTAL)
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_absent_removes_all_files(have_split, dest, check_mode):
+    have_split()
+    (dest.parent / f"{NAMES[2]}.0123456789ab.part").write_text("left")
+    result = have_split(to=NAMES[1], state="absent", check_mode=check_mode)
+    assert result["changed"] is True
+    assert bool(list(dest.parent.iterdir())) is check_mode
+    if not check_mode:
+        assert have_split(state="absent")["changed"] is False
+
+
+def test_mode_is_that_of_all_files(have_split, dest):
+    have_split()
+    result = have_split(mode="0600")
+    assert [result["diff"]["after"][name]["mode"] for name in NAMES] == ["0600"] * 3
+    assert {(dest.parent / name).stat().st_mode & 0o777 for name in NAMES} == {0o600}
+
+
+def test_records_lie_together_elsewhere(have_split, dest, tmp_path, split):
+    have_split(record=str(tmp_path / "kept.json"))
+    assert sorted(path.name for path in tmp_path.glob("kept*")) == [
+        f"kept-{number:05}.json" for number in (1, 2, 3)
+    ]
+    assert sorted(path.name for path in dest.parent.iterdir()) == NAMES
+    split.seen.clear()
+    have_split(record=str(tmp_path / "kept.json"))
+    assert split.seen == []
+
+
+@pytest.mark.parametrize(
+    ("named", "to", "params", "said"),
+    [
+        (NAMES[0], "x.gguf", {}, "dest must end in -00001-of-00003.gguf"),
+        (NAMES[0], "m-00001-of-00002.gguf", {}, "dest must end in -00001-of-00003.gguf"),
+        ("x.gguf", NAMES[0], {}, "dest is one of 3 files"),
+        ("x-00004-of-00003.gguf", NAMES[0], {}, "cannot be part 4 of 3"),
+        (NAMES[0], NAMES[0], {"mirrors": ["http://127.0.0.1:1/x.gguf"]}, "is of 1 by its name"),
+    ],
+)
+def test_names_that_do_not_agree_are_refused(have_split, split, named, to, params, said):
+    assert said in have_split(named, to, **params, fails=True)["msg"]
+    assert split.seen == []

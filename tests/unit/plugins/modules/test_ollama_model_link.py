@@ -83,6 +83,27 @@ def test_file_is_linked_and_proven_under_another_name_first(linked, ollama, weig
     assert blob_of(ollama, weights).samefile(weights)
 
 
+@pytest.mark.parametrize("method", ["api", "auto"])
+@pytest.mark.parametrize("name", ["tiny-00001-of-00002.gguf", "renamed.gguf"])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_part_of_a_split_model_is_refused_with_what_to_do(
+    linked, weights, traffic, method, name, check_mode
+):
+    path = weights.with_name(name)
+    path.write_bytes(small_gguf("tiny", parts=2))
+    given = {"gguf": str(path), "modelfile": None, "import_method": method}
+    result = linked(**given, check_mode=check_mode, fails=True)
+    assert f"{path} is one of 2 files of a split model" in result["msg"]
+    assert "llama-gguf-split --merge" in result["msg"]
+    assert sent(traffic) == []
+
+
+def test_split_model_that_is_yet_to_be_fetched_is_refused_by_its_name(linked, weights):
+    path = weights.with_name("tiny-00001-of-00002.gguf")
+    given = {"gguf": str(path), "gguf_sha256": "ab" * 32, "gguf_size": 5, "modelfile": None}
+    assert "is one of 2 files" in linked(**given, check_mode=True, fails=True)["msg"]
+
+
 def test_second_run_changes_nothing(linked, weights, traffic):
     digest = linked()["model"]["digest"]
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -105,6 +105,12 @@ modelfile: Modelfile
         ("source: {gguf: {file: x.gguf,\n repo: b}}\n", 2, "is written owner/name, not 'b'"),
         ("source: {gguf: {repo: a/b,\n file: x.bin}}\n", 2, "path of a .gguf file"),
         ("source: {gguf: {repo: a/b,\n file: ../x.gguf}}\n", 2, "path of a .gguf file"),
+        (
+            "source: {gguf: {repo: a/b,\n file: x-00001-of-00002.gguf}}\n",
+            2,
+            "x-00001-of-00002.gguf is one of 2 files of a split model, and Ollama gets",
+        ),
+        ("source: {gguf: {repo: a/b,\n file: x-00003-of-00002.gguf}}\n", 2, "cannot be part 3"),
         ("source: {gguf: {file: x.gguf,\n url: hf.co/x}}\n", 2, "begins with https://"),
         ("source: {gguf: {repo: a/b, file: x.gguf,\n sha256: AB}}\n", 2, "64 digits"),
         ("source: {gguf: {repo: a/b, file: x.gguf,\n size: 0}}\n", 2, "a whole number above 0"),
