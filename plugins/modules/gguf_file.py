@@ -56,8 +56,10 @@ options:
   url:
     description:
       - The address of the file, if it is not O(repo) and O(file).
-      - An address copied from a page of Hugging Face, with C(/resolve/) or C(/blob/) in it, is
-        understood as O(repo), O(file) and O(revision).
+      - An address copied from a page of Hugging Face (huggingface.co or hf.co) or of O(endpoint),
+        with C(/resolve/), C(/blob/) or C(/raw/) in it, is understood as O(repo), O(file) and
+        O(revision). What stands behind its question mark does not matter. A page without a file,
+        such as C(/tree/), is refused.
       - An address that ends like C(-00001-of-00003.gguf) before any question mark means all the
         files of that model.
       - The part behind the question mark counts as a secret. It appears in no result, log or file.

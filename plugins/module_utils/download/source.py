@@ -18,7 +18,13 @@ from .errors import Refused
 HUB = "https://huggingface.co"
 MAIN = "main"
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_PAGES = ("resolve", "blob")
+_HUB_HOSTS = ("huggingface.co", "hf.co")
+_WEB_PORTS = (None, 80, 443)
+# Pages that show a file, and pages that show anything else of a repository.
+_FILES = ("resolve", "blob", "raw")
+_OTHER_PAGES = ("tree", "commits", "commit", "discussions", "blame", "edit", "settings")
+# What comes first in addresses that are not of a model.
+_OTHER_KINDS = ("datasets", "spaces", "api", "docs", "collections", "papers", "blog")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,22 +92,48 @@ def from_url(url: str, endpoint: str = HUB) -> Source:
     """What the URL means: one copied from the hub's pages is a file of a repository."""
     url, _hash, _fragment = url.strip().partition("#")
     web.host_of(url)
-    for base in (HUB, endpoint.rstrip("/")):
-        if url.startswith(f"{base}/"):
-            found = _from_page(url.removeprefix(f"{base}/"), endpoint)
-            if found:
-                return found
-    return PlainUrl(url)
+    path = _path_on_hub(url, endpoint.rstrip("/"))
+    return (path is not None and _from_page(path, endpoint)) or PlainUrl(url)
+
+
+def _path_on_hub(url: str, endpoint: str) -> str | None:
+    """The path below the hub or below who serves in its place; None if it is of neither."""
+    parts = urllib.parse.urlsplit(url)
+    if (parts.hostname or "").removeprefix("www.") in _HUB_HOSTS and parts.port in _WEB_PORTS:
+        return parts.path.strip("/")
+    if url.startswith(f"{endpoint}/"):
+        return url.removeprefix(f"{endpoint}/").partition("?")[0].strip("/")
+    return None
 
 
 def _from_page(path: str, endpoint: str) -> HubFile | None:
-    parts = path.partition("?")[0].split("/")
+    parts = [urllib.parse.unquote(part) for part in path.split("/")]
+    if parts[0] in _OTHER_KINDS:
+        return None
     for at in (2, 1):
-        if len(parts) > at + 2 and parts[at] in _PAGES:
-            file = urllib.parse.unquote("/".join(parts[at + 2 :]))
-            revision = urllib.parse.unquote(parts[at + 1])
-            return hub_file("/".join(parts[:at]), file, revision, endpoint)
+        if len(parts) > at and parts[at] in (*_FILES, *_OTHER_PAGES):
+            repo, page, rest = "/".join(parts[:at]), parts[at], path.split("/")[at + 1 :]
+            revision, file = _revision_and_file(rest)
+            if page in _FILES and file:
+                return hub_file(repo, file, revision, endpoint)
+            raise _no_file(repo)
+    if len(parts) == 2 and not path.endswith(".gguf"):
+        raise _no_file(path)
     return None
+
+
+def _revision_and_file(rest: list[str]) -> tuple[str, str]:
+    """Revisions have no slash in an address, but for the hub's own references."""
+    parts = [urllib.parse.unquote(part) for part in rest]
+    length = 3 if parts[:1] == ["refs"] and parts[1:2] in (["pr"], ["convert"]) else 1
+    return "/".join(parts[:length]), "/".join(parts[length:])
+
+
+def _no_file(repo: str) -> Refused:
+    return Refused(
+        f"url leads to a page of the repository {repo}, and not to a file. Name the file: "
+        f"repo={repo}, and in file the path of the .gguf file as that page lists it."
+    )
 
 
 def without_secrets(url: str) -> str:

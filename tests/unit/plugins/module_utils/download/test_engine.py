@@ -253,6 +253,17 @@ def test_file_that_changes_in_the_middle_is_fetched_anew(server, fetch, plain, d
     assert outcome.sha256 == server.sha256
 
 
+def test_branch_is_asked_once_whatever_happens(server, fetch, hub, dest, content):
+    server.faults.extend([Fault(after=CUT, end="cut"), Fault(ignore_range=True)])
+    fetch(hub())
+    asked = [(seen.method, seen.path) for seen in server.seen if seen.path.startswith("/hub/")]
+    assert asked[0] == ("HEAD", "/hub/n/r/resolve/main/x.gguf")
+    # What is asked again in doubt is whether the same commit still has the same file.
+    assert ("HEAD", f"/hub/n/r/resolve/{COMMIT}/x.gguf") in asked
+    assert {path for _method, path in asked[1:]} == {f"/hub/n/r/resolve/{COMMIT}/x.gguf"}
+    assert dest.read_bytes() == content
+
+
 def test_file_that_changes_under_a_given_hash_is_refused(server, fetch, hub, folder):
     wanted = server.sha256
     server.content = b"GGUF" + os.urandom(len(server.content) - 4)

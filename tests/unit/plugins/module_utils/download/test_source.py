@@ -26,6 +26,18 @@ LAN = "http://192.0.2.1:8080/hf"
             f"https://huggingface.co/{REPO}/resolve/refs%2Fpr%2F1/x.gguf",
             (REPO, "x.gguf", "refs/pr/1"),
         ),
+        (
+            f"https://huggingface.co/{REPO}/resolve/refs/pr/1/sub/x.gguf",
+            (REPO, "sub/x.gguf", "refs/pr/1"),
+        ),
+        (f"https://huggingface.co/{REPO}/blob/a%2Fb/x.gguf", (REPO, "x.gguf", "a/b")),
+        (f"https://huggingface.co/{REPO}/raw/main/x.gguf", (REPO, "x.gguf", "main")),
+        (f"https://hf.co/{REPO}/resolve/main/x.gguf", (REPO, "x.gguf", "main")),
+        (f"http://www.HuggingFace.co:80/{REPO}/blob/main/x.gguf", (REPO, "x.gguf", "main")),
+        (
+            f"https://huggingface.co/{REPO}/resolve/main/Q4_K_M/x-00001-of-00002.gguf",
+            (REPO, "Q4_K_M/x-00001-of-00002.gguf", "main"),
+        ),
         ("https://huggingface.co/gpt2/resolve/main/x.gguf", ("gpt2", "x.gguf", "main")),
     ],
 )
@@ -45,12 +57,37 @@ def test_address_is_served_by_the_endpoint():
         "https://example.com/n/r/resolve/main/x.gguf",
         "https://huggingface.co.example.com/n/r/resolve/main/x.gguf",
         "https://huggingface.co/datasets/n/r/resolve/main/x.gguf",
-        "https://huggingface.co/n/r",
-        "https://huggingface.co/n/r/resolve/main",
+        "https://huggingface.co/api/resolve-cache/models/n/r/0123/x.gguf",
+        "https://huggingface.co:8443/n/r/resolve/main/x.gguf",
+        "https://cdn-lfs.huggingface.co/n/r/resolve/main/x.gguf",
+        "https://huggingface.co/n/x.gguf",
+        "https://huggingface.co/n/r/some/x.gguf",
+        "https://example.com/n/r/tree/main",
     ],
 )
 def test_other_addresses_are_taken_as_they_are(url):
     assert source.from_url(url) == source.PlainUrl(url)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        REPO,
+        f"{REPO}/",
+        f"{REPO}?library=llama-cpp",
+        f"{REPO}/tree/main",
+        f"{REPO}/tree/main/Q4_K_M",
+        f"{REPO}/resolve/main",
+        f"{REPO}/blob/main/",
+        f"{REPO}/commits/main",
+        f"{REPO}/discussions/1",
+        f"{REPO}#files",
+    ],
+)
+@pytest.mark.parametrize("base", ["https://huggingface.co", "https://hf.co", LAN])
+def test_page_without_a_file_is_refused_with_the_options_to_use(base, page):
+    with pytest.raises(Refused, match=f"repo={REPO}, and in file the path"):
+        source.from_url(f"{base}/{page}", LAN)
 
 
 @pytest.mark.parametrize(
