@@ -64,6 +64,13 @@ def _check_url(text: str) -> None:
         raise Refused(f"an address begins with https:// or http:// and a host, not {text!r}.")
 
 
+def _check_urls(value: t.Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Refused("a list of addresses is needed.")
+    for each in value:
+        _check_url(each)
+
+
 def _check_beside(text: str) -> None:
     if "/" in text or text in (".", ".."):
         raise Refused(f"the name of a file in this folder is needed, not {text!r}.")
@@ -84,6 +91,7 @@ SCHEMA = Section(
                         "sha256": Text(check=check_sha256),
                         "size": Number(),
                         "url": Text(check=_check_url),
+                        "mirrors": Plain(check=_check_urls),
                     },
                     one_of=("repo", "url"),
                 ),
@@ -165,7 +173,7 @@ class Spec:
 def _source(**said: t.Any) -> dict[str, t.Any]:
     """Where a model comes from, with a value for every key."""
     gguf = said.get("gguf")
-    keys = ("repo", "file", "revision", "sha256", "size", "url")
+    keys = ("repo", "file", "revision", "sha256", "size", "url", "mirrors")
     return {
         "registry": said.get("registry"),
         "digest": names.parse_digest(said.get("digest")),

@@ -66,6 +66,8 @@ class Manner:
     verify: t.Literal["auto", "always"] = "auto"
     # With more bytes to fetch than this, nothing is fetched.
     fetch_at_most: int | None = None
+    # Otherwise it is decided, and what needs no byte is done.
+    fetch: bool = True
     shape: Shape = dataclasses.field(default_factory=Shape)
     # What is done with the complete file just before it gets its name.
     finish: Callable[[str], object] = lambda _path: None
@@ -185,10 +187,7 @@ class _Work:
             if not plan.changed:
                 self.remember(plan)
                 return self.outcome(plan, before)
-            if (
-                self.manner.fetch_at_most is not None
-                and plan.bytes_fetch > self.manner.fetch_at_most
-            ):
+            if self.is_put_off(plan):
                 return dataclasses.replace(self.outcome(plan, before), deferred=True)
             try:
                 done = self.fetch(plan)
@@ -198,6 +197,13 @@ class _Work:
             if done is not None:
                 return self.outcome(done, before)
         raise DownloadError(f"{reason} Tried {MAX_CHANGES} times: run it again later.")
+
+    def is_put_off(self, plan: Plan) -> bool:
+        """Whether it is more than shall be fetched in this run."""
+        most = self.manner.fetch_at_most
+        if not self.manner.fetch and plan.bytes_fetch:
+            return True
+        return most is not None and plan.bytes_fetch > most
 
     # --- read and decide ---------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ def ensure(parts: Sequence[Wanted], manner: Manner, *, size: int | None = None) 
     if len(parts) == 1:
         return [engine.ensure(dataclasses.replace(parts[0], size=size), manner)]
     parts, seen = _look(parts, manner)
+    if any(outcome.deferred and not outcome.bytes_fetched for outcome in seen):
+        # To find out more takes long already.
+        return seen
     total, missing = sum(each.size for each in seen), sum(each.bytes_fetched for each in seen)
     if size not in (None, total):
         raise Refused(
@@ -39,8 +42,7 @@ def ensure(parts: Sequence[Wanted], manner: Manner, *, size: int | None = None) 
         if outcome.deferred:
             there = done - (outcome.size - outcome.bytes_fetched)
             report = _reporter(manner, there, total, fetched)
-            alone = dataclasses.replace(manner, fetch_at_most=None, report=report)
-            seen[index] = engine.ensure(part, alone)
+            seen[index] = engine.ensure(part, dataclasses.replace(manner, report=report))
             done += outcome.bytes_fetched
             fetched += seen[index].bytes_fetched
     return seen
@@ -48,7 +50,7 @@ def ensure(parts: Sequence[Wanted], manner: Manner, *, size: int | None = None) 
 
 def _look(parts: Sequence[Wanted], manner: Manner) -> tuple[list[Wanted], list[Outcome]]:
     """What is to be done for each, all of one commit. What needs no byte is done at once."""
-    looking = dataclasses.replace(manner, fetch_at_most=0)
+    looking = dataclasses.replace(manner, fetch=False)
     commit = _commit(parts)
     seen = []
     for part in parts:

@@ -110,6 +110,8 @@ modelfile: Modelfile
             2,
             "x-00001-of-00002.gguf is one of 2 files of a split model, and Ollama gets",
         ),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n mirrors: x}}\n", 2, "a list of addresses"),
+        ("source: {gguf: {repo: a/b, file: x.gguf,\n mirrors: [lan/x]}}\n", 2, "begins with http"),
         ("source: {gguf: {repo: a/b,\n file: x-00003-of-00002.gguf}}\n", 2, "cannot be part 3"),
         ("source: {gguf: {file: x.gguf,\n url: hf.co/x}}\n", 2, "begins with https://"),
         ("source: {gguf: {repo: a/b, file: x.gguf,\n sha256: AB}}\n", 2, "64 digits"),
@@ -304,6 +306,7 @@ def test_model_of_a_gguf_file_comes_with_its_modelfile(tiny):
             "sha256": None,
             "size": 1000,
             "url": None,
+            "mirrors": None,
         },
     }
 
