@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import shlex
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from ansible_collections.edgellm.host.plugins.plugin_utils import catalogue, loc
 from tests.unit.docs.lab_names import LAB_NAMES
 from tests.unit.docs.pages import DOCS, Command, commands, headings, prose, rows, spans
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = DOCS.parent
 #: What is typed on a host without a GPU, and what needs one.
 NAMES = ("operations.md", "troubleshooting.md")
@@ -23,6 +28,7 @@ GPU = "gpu.md"
 PAGES = [folder / name for folder in (DOCS, DOCS / "ja") for name in (*NAMES, GPU)]
 #: What explains, and gives nothing to type on a host.
 MODELS = [DOCS / "models.md", DOCS / "ja" / "models.md"]
+DOWNLOADS = [DOCS / "downloads.md", DOCS / "ja" / "downloads.md"]
 #: What used to be typed; every line of it has its row.
 BEFORE = (
     "docker run --rm --gpus all nvidia/cuda:12.4.1-base-ubuntu22.04 nvidia-smi",
@@ -70,7 +76,7 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
 
-@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md"])
+@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md", "downloads.md"])
 def test_both_languages_have_the_same_headings(name):
     english, japanese = (
         [heading.split(" ", 1)[0] for heading in headings(folder / name)]
@@ -89,7 +95,7 @@ def test_both_languages_have_the_same_commands(name):
     assert english == japanese
 
 
-@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md"])
+@pytest.mark.parametrize("name", [*NAMES, GPU, "models.md", "downloads.md"])
 def test_both_languages_have_the_same_rows(name):
     english, japanese = (
         [(len(row), spans(row[0])) for row in rows(folder / name)] for folder in (DOCS, DOCS / "ja")
@@ -110,7 +116,7 @@ def test_no_command_hides_outside_of_a_console_block(page):
     assert {note.removeprefix("<!-- not run: ").removesuffix(" -->") for note in notes} == blocks
 
 
-@pytest.mark.parametrize("page", PAGES + MODELS, ids=page_id)
+@pytest.mark.parametrize("page", PAGES + MODELS + DOWNLOADS, ids=page_id)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert links
@@ -267,6 +273,50 @@ def test_every_key_of_a_model_and_of_the_lock_has_its_row(page, key, state, entr
     assert set(_first_cells(page, entry, "")) == {"from" if f == "base" else f for f in said}
     for language in LANGUAGES:
         assert f"`{language}`" in page.read_text(encoding="utf-8")
+
+
+def _said_by(path: Path) -> Iterator[str]:
+    """Every text in a file, with what stands for values left out."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            yield "…".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("page", DOWNLOADS, ids=page_id)
+def test_errors_of_a_download_are_in_the_words_of_the_code(page):
+    utils = ROOT / "plugins/module_utils"
+    files = [*(utils / "download").glob("*.py"), utils / "gguf_split.py"]
+    said = "\n".join(text for path in files for text in _said_by(path))
+    firsts = [row[0] for row in rows(page)]
+    table = firsts[next(at for at, cell in enumerate(firsts) if "cannot be reached" in cell) :]
+    # The statuses are values of the code.
+    words = [
+        piece.strip(" ….0123456789")
+        for cell in table
+        for piece in cell.strip("`").split("…")
+        if piece.strip(" ….()")
+    ]
+    assert len(table) >= 25
+    assert [piece for piece in words if piece not in said] == []
+
+
+@pytest.mark.parametrize("page", DOWNLOADS, ids=page_id)
+def test_variables_on_the_page_of_downloads_are_the_roles(page):
+    defaults = yaml.safe_load((ROOT / "roles/ollama_models/defaults/main.yml").read_text("utf-8"))
+    named = set(re.findall(r"ollama_models_\w+", page.read_text(encoding="utf-8")))
+    assert len(named) >= 5
+    assert named <= set(defaults)
+
+
+@pytest.mark.parametrize("page", DOWNLOADS, ids=page_id)
+def test_anchors_on_the_page_of_downloads_are_headings(page):
+    names = {heading.lstrip("# ").lower().replace(" ", "-") for heading in headings(page)}
+    used = re.findall(r"\]\(#([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert used
+    assert [anchor for anchor in used if anchor not in names] == []
 
 
 def test_lab_names_are_the_catalogues_and_the_scenarios():
