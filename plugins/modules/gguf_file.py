@@ -184,7 +184,8 @@ options:
     default: present
   fetch_at_most:
     description:
-      - With more bytes than this to fetch, nothing is fetched, and RV(deferred) says so.
+      - With more bytes than this to fetch, nothing is fetched, no room is asked for, and
+        RV(deferred) says so.
       - Private to the collection, which uses it to show the progress. It may change at any time.
     type: int
   status_file:
@@ -460,8 +461,8 @@ def wanted(params: t.Mapping[str, t.Any]) -> list[engine.Wanted]:
     hashes = [digest for text in params["sha256"] or [] if (digest := checked_sha256(text))]
     if hashes and len(hashes) != count:
         raise Refused(
-            f"sha256 has {len(hashes)}, but {sources[0].name} is of {count} files: give one for "
-            "each, in their order, or none."
+            f"sha256 has {len(hashes)} entries, and by the name of {sources[0].name} the files are "
+            f"{count}: give one for each, in their order, or none."
         )
     mirrors = [mirrored(url, params["endpoint"], count) for url in params["mirrors"]]
     return [
@@ -504,8 +505,8 @@ def mirrored(url: str, endpoint: str, count: int) -> list[source.Source]:
     found = gguf_source.siblings(source.from_url(url, endpoint))
     if len(found) != count:
         raise Refused(
-            f"The mirror {found[0].name} is of {len(found)} by its name, but the model is of "
-            f"{count}. A split model has its names everywhere: <name>-00001-of-{count:05}.gguf."
+            f"By its name, the mirror {found[0].name} has {len(found)} of the files, and the model "
+            f"has {count}. Files of a split model end in -00001-of-{count:05}.gguf everywhere."
         )
     return found
 

@@ -187,7 +187,7 @@ class _Work:
             if not plan.changed:
                 self.remember(plan)
                 return self.outcome(plan, before)
-            if self.is_put_off(plan):
+            if self.is_put_off(plan.bytes_fetch):
                 return dataclasses.replace(self.outcome(plan, before), deferred=True)
             try:
                 done = self.fetch(plan)
@@ -198,12 +198,10 @@ class _Work:
                 return self.outcome(done, before)
         raise DownloadError(f"{reason} Tried {MAX_CHANGES} times: run it again later.")
 
-    def is_put_off(self, plan: Plan) -> bool:
-        """Whether it is more than shall be fetched in this run."""
+    def is_put_off(self, missing: int) -> bool:
+        """Whether so many bytes are more than shall be fetched in this run."""
         most = self.manner.fetch_at_most
-        if not self.manner.fetch and plan.bytes_fetch:
-            return True
-        return most is not None and plan.bytes_fetch > most
+        return (missing > 0 and not self.manner.fetch) or (most is not None and missing > most)
 
     # --- read and decide ---------------------------------------------------------------------
 
@@ -327,7 +325,8 @@ class _Work:
         fetch = identity.size - reuse
         dest, size = self.wanted.dest, identity.size
         needs = room.needs(dest, size - kept.total, size, self.wanted.room)
-        room.refuse(needs)
+        if not self.is_put_off(fetch):
+            room.refuse(needs)
         return Plan(
             True,
             identity.size,

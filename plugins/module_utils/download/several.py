@@ -32,10 +32,10 @@ def ensure(parts: Sequence[Wanted], manner: Manner, *, size: int | None = None) 
             f"The {len(parts)} files have {total} bytes together, but size says {size}. "
             "Nothing was fetched."
         )
-    if missing:
+    is_put_off = manner.fetch_at_most is not None and missing > manner.fetch_at_most
+    if missing and not is_put_off:
         room.refuse([need for pair in zip(parts, seen, strict=True) for need in _needs(*pair)])
-    at_most = manner.fetch_at_most
-    if manner.check_mode or (at_most is not None and missing > at_most):
+    if manner.check_mode or is_put_off:
         return seen
     done, fetched = total - missing, 0
     for index, (part, outcome) in enumerate(zip(parts, seen, strict=True)):

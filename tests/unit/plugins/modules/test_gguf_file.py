@@ -152,6 +152,15 @@ def test_damage_that_left_size_and_time_is_found_on_request(have, dest):
     assert dest.read_bytes() == CONTENT
 
 
+def test_what_is_put_off_needs_no_room_here(have, dest, monkeypatch):
+    # So the controller can ask for a host that has nothing yet.
+    monkeypatch.setattr(partial, "free_bytes", lambda _folder: 0)
+    result = have(fetch_at_most=0, check_mode=True)
+    assert (result["size"], result["bytes_fetched"]) == (len(CONTENT), len(CONTENT))
+    assert have(fetch_at_most=0)["deferred"] is True
+    assert "0 bytes free" in have(check_mode=True, fails=True)["msg"]
+
+
 @pytest.mark.parametrize(("copies", "fits"), [(0, True), (1, True), (2, False)])
 def test_import_that_would_not_fit_is_refused(have, server, dest, monkeypatch, copies, fits):
     monkeypatch.setattr(partial, "free_bytes", lambda _folder: 2 * len(CONTENT))
@@ -402,7 +411,7 @@ def test_import_is_of_all_files_though_one_is_there(have_split, dest, monkeypatc
 
 
 def test_hashes_are_those_of_the_files_in_their_order(have_split, split):
-    assert "2, but" in have_split(sha256=HASHES[:2], fails=True)["msg"]
+    assert "sha256 has 2 entries" in have_split(sha256=HASHES[:2], fails=True)["msg"]
     assert split.seen == []
     wrong = have_split(sha256=[HASHES[1], HASHES[0], HASHES[2]], fails=True)
     assert "but sha256 says" in wrong["msg"]
@@ -458,7 +467,7 @@ def test_records_lie_together_elsewhere(have_split, dest, tmp_path, split):
         (NAMES[0], "m-00001-of-00002.gguf", {}, "dest must end in -00001-of-00003.gguf"),
         ("x.gguf", NAMES[0], {}, "dest is one of 3 files"),
         ("x-00004-of-00003.gguf", NAMES[0], {}, "cannot be part 4 of 3"),
-        (NAMES[0], NAMES[0], {"mirrors": ["http://127.0.0.1:1/x.gguf"]}, "is of 1 by its name"),
+        (NAMES[0], NAMES[0], {"mirrors": ["http://127.0.0.1:1/x.gguf"]}, "has 1 of the files"),
     ],
 )
 def test_names_that_do_not_agree_are_refused(have_split, split, named, to, params, said):
