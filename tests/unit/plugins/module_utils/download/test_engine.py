@@ -82,7 +82,7 @@ def test_file_of_an_address_arrives(server, fetch, plain, dest, folder, content)
 def test_second_run_asks_nobody_and_reads_nothing(server, fetch, hub, dest, monkeypatch):
     first = fetch(hub())
     server.seen.clear()
-    monkeypatch.setattr(engine, "sha256_of", lambda _path: pytest.fail("hashed"))
+    monkeypatch.setattr(engine, "sha256_of", lambda *_how: pytest.fail("hashed"))
     second = fetch(hub())
     assert server.seen == []
     assert (second.changed, second.sha256, second.commit) == (False, first.sha256, COMMIT)
@@ -661,7 +661,9 @@ def test_complete_file_of_another_tool_is_taken_after_one_hash(
     dest.write_bytes(content)
     hashed = []
     real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    monkeypatch.setattr(
+        engine, "sha256_of", lambda path, *how: hashed.append(path) or real(path, *how)
+    )
     assert fetch(hub()).changed is False
     assert fetch(hub()).commit == COMMIT
     assert (len(hashed), server.sent, len(server.seen)) == (1, 0, 1)
@@ -714,7 +716,9 @@ def test_changed_time_alone_costs_one_hash(server, fetch, hub, dest, monkeypatch
     server.seen.clear()
     hashed = []
     real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    monkeypatch.setattr(
+        engine, "sha256_of", lambda path, *how: hashed.append(path) or real(path, *how)
+    )
     assert [fetch(hub()).changed, fetch(hub()).changed] == [False, False]
     assert (len(hashed), server.seen) == (1, [])
 
