@@ -20,7 +20,12 @@ description:
     -), serves as the beginning.
   - A second run asks no server and reads no file, because a small record beside the file says what
     it is.
-  - While a large file is fetched, the terminal shows how far every host is.
+  - While a large file is fetched, copied or hashed, the terminal shows how far every host is.
+    Where the output is not a terminal, nothing is shown.
+  - A run that finds another one fetching the same file waits for it, and goes on where it ends. Who
+    stands still, or may be on another host, is not waited for.
+  - Ctrl-C stops the work on the host too, and what was fetched is kept. When the connection is lost
+    or Ansible is killed, the work on the host goes on, and the next run waits for it.
 extends_documentation_fragment:
   - edgellm.host._attributes
 attributes:
@@ -137,7 +142,8 @@ options:
     default: present
   fetch_at_most:
     description:
-      - With more bytes than this to fetch, nothing is fetched, and RV(deferred) says so.
+      - With more bytes than this to fetch, or a large file to read, or another run to wait for,
+        nothing is done, and RV(deferred) says so.
       - Private to the collection, which uses it to show the progress. It may change at any time.
     type: int
   status_file:
@@ -228,8 +234,14 @@ elapsed:
   returned: success and O(state=present)
   type: float
   sample: 21.5
+attached:
+  description: Another run was fetching the same file already, and this one waited for it.
+  returned: when that is so
+  type: bool
+  sample: true
 deferred:
-  description: Nothing was fetched, because it would have been more than O(fetch_at_most) bytes.
+  description: Nothing was done, because it would have been more than O(fetch_at_most) bytes, or
+    would have taken long otherwise.
   returned: when that is so
   type: bool
   sample: true
@@ -299,6 +311,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         shape=shape(params),
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
         report=report,
+        enter=progress.enter,
     )
     outcome = engine.ensure(wanted, manner)
     for warning in outcome.warnings:
@@ -318,6 +331,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         "bytes_reused": outcome.bytes_reused,
         "retries": outcome.retries,
         "elapsed": round(time.monotonic() - started, 3),
+        **({"attached": True} if outcome.attached else {}),
         **({"deferred": True} if outcome.deferred else {}),
     }
 
