@@ -853,3 +853,43 @@ def test_any_sequence_of_passing_faults_ends_with_the_right_file(
     fetch(hub(), timeout=0.3, retries=6)
     assert dest.read_bytes() == content, faults
     assert names(folder) == COMPLETE, faults
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    """What is done and how far, in this order."""
+    told = []
+    how = {
+        "enter": lambda phase, _pid: told.append(phase),
+        "report": lambda done, total, _fetched: told.append((done, total)),
+    }
+    return told, how
+
+
+def test_copying_and_hashing_are_told_as_such(fetch, hub, dest, content, told):
+    told, how = told
+    dest.write_bytes(content[:-1000])
+    fetch(hub(), **how)
+    phases = [entry for entry in told if isinstance(entry, str)]
+    assert phases == ["copying", "fetching", "verifying"]
+    copied = told[1 : told.index("fetching")]
+    assert copied[-1] == (SIZE - 1000, SIZE - 1000)
+    told.clear()
+    record.place(dest).unlink()
+    fetch(hub(), **how)
+    assert (told[0], told[-1]) == ("verifying", (SIZE, SIZE))
+
+
+@pytest.mark.parametrize("missing", [0, 1000])
+def test_large_file_is_not_read_where_only_little_may_be_fetched(
+    fetch, hub, dest, content, monkeypatch, missing
+):
+    monkeypatch.setattr(engine, "AT_ONCE", SIZE // 2)
+    dest.write_bytes(content[: SIZE - missing])
+    assert fetch(hub(), fetch_at_most=SIZE).deferred is True
+    assert dest.stat().st_size == SIZE - missing
+    assert fetch(hub()).changed is (missing > 0)
+    assert fetch(hub(), fetch_at_most=SIZE).deferred is False
