@@ -4,6 +4,8 @@
 MAKEFLAGS += --no-print-directory
 
 PYTEST = .venv/bin/python -m pytest
+# What needs no lab runs on two cores at once.
+PARALLEL = -n 2 --dist loadgroup
 S ?= site
 
 help: ## this list
@@ -19,10 +21,10 @@ venv: ## Ansible in .venv, to call ansible-playbook yourself
 	@scripts/bootstrap controller
 
 test: lint ## everything CI runs (static gates, unit tests, the lab)
-	@$(PYTEST) -m "not full"
+	@$(PYTEST) $(PARALLEL) -m "not full"
 
 test-full: lint ## `make test` and what takes long
-	@$(PYTEST) -m ""
+	@$(PYTEST) $(PARALLEL) -m ""
 
 check: lint unit ## what needs no lab: static gates and unit tests
 
@@ -30,7 +32,7 @@ lint: dev ## static gates, the fastest first
 	@scripts/lint
 
 unit: dev ## unit tests
-	@$(PYTEST)
+	@$(PYTEST) $(PARALLEL)
 
 contract: dev ## what we rely on in Ollama: make contract OLLAMA_URL=http://… (without it: the stand-in)
 	@$(PYTEST) tests/contract

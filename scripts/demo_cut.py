@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 FAULTS = "http://198.18.77.2/_lab/faults"
-CUT_AFTER = 40_000_000
+# Less than the smallest part that is asked for at once.
+CUT_AFTER = 10_000_000
 RULE = {"match": {"method": "GET", "path": "/hf-cdn/*.gguf"}, "action": {"cut_after": CUT_AFTER}}
 
 
@@ -37,7 +38,7 @@ def story(requests: Iterable[Mapping[str, Any]]) -> str:
     size = max(_total(r) for r in parts)
     twice = max(fetched - size, 0)
     return (
-        f"On the way the line was cut after {cuts[0]['bytes'] / 1e6:.1f} MB of "
+        f"On the way a connection was cut after {cuts[0]['bytes'] / 1e6:.1f} MB of "
         f"{Path(parts[0]['path']).name}; the download went on from there, and "
         f"{twice / 1e6:.1f} MB came twice."
     )

@@ -18,8 +18,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs no lab comes first: it fails within seconds."""
+    """What needs no lab comes first: it fails within seconds. There is one lab for all the rest."""
     items.sort(key=lambda item: item.get_closest_marker("lab") is not None)
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 import typing as t
@@ -28,15 +29,34 @@ class Measured(t.Protocol):
     def total(self) -> int: ...
     @property
     def rate(self) -> float: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def writer(self) -> int | None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """The progress of what is only just beginning."""
+
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    phase: str = "starting"
+    writer: int | None = None
 
 
 class StatusFile:
-    """A small file that says how far the work is, for whoever wants to show it."""
+    """A small file that says how far the work is, for whoever wants to show it or stop it."""
 
     def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
         self._written: float | None = None
+
+    def begin(self) -> None:
+        """Write who works, before there is any progress."""
+        self.update("", Nothing())
 
     def update(self, name: str, progress: Measured) -> None:
         """Write the present state, at most once a second."""
@@ -47,6 +67,8 @@ class StatusFile:
         status = {
             "name": name,
             "pid": os.getpid(),
+            "phase": progress.phase,
+            "writer": progress.writer,
             "bytes_done": progress.done,
             "bytes_total": progress.total,
             "bytes_per_second": round(progress.rate),

@@ -24,7 +24,12 @@ description:
     it is.
   - What the disk has no room for is refused before the first byte. In WSL2, that is also what the
     drive of Windows has no room for, on which the disk of Linux grows.
-  - While a large file is fetched, the terminal shows how far every host is.
+  - While a large file is fetched, copied or hashed, the terminal shows how far every host is.
+    Where the output is not a terminal, nothing is shown.
+  - A run that finds another one fetching the same file waits for it, and goes on where it ends. Who
+    stands still, or may be on another host, is not waited for.
+  - Ctrl-C stops the work on the host too, and what was fetched is kept. When the connection is lost
+    or Ansible is killed, the work on the host goes on, and the next run waits for it.
 extends_documentation_fragment:
   - edgellm.host._attributes
 attributes:
@@ -184,8 +189,8 @@ options:
     default: present
   fetch_at_most:
     description:
-      - With more bytes than this to fetch, nothing is fetched, no room is asked for, and
-        RV(deferred) says so.
+      - With more bytes than this to fetch, or a large file to read, or another run to wait for,
+        nothing is done, no room is asked for, and RV(deferred) says so.
       - Private to the collection, which uses it to show the progress. It may change at any time.
     type: int
   status_file:
@@ -325,8 +330,14 @@ files:
       description: How many bytes of it were there from an earlier download.
       type: int
       sample: 24857600
+attached:
+  description: Another run was fetching the same file already, and this one waited for it.
+  returned: when that is so
+  type: bool
+  sample: true
 deferred:
-  description: Nothing was fetched, because it would have been more than O(fetch_at_most) bytes.
+  description: Nothing was done, because it would have been more than O(fetch_at_most) bytes, or
+    would have taken long otherwise.
   returned: when that is so
   type: bool
   sample: true
@@ -389,6 +400,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         shape=shape(params),
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
         report=report,
+        enter=progress.enter,
     )
     outcomes = several.ensure(parts, manner, size=params["size"])
     for warning in dict.fromkeys(each for outcome in outcomes for each in outcome.warnings):
@@ -412,6 +424,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         "retries": sum(outcome.retries for outcome in outcomes),
         "elapsed": round(time.monotonic() - started, 3),
         "files": files,
+        **({"attached": True} if any(outcome.attached for outcome in outcomes) else {}),
         **({"deferred": True} if any(outcome.deferred for outcome in outcomes) else {}),
     }
 

@@ -17,7 +17,8 @@ description:
   - A model is pulled from a registry, created from a GGUF file on the host (O(gguf)), or made from
     another model (O(from)). The last two take a Modelfile, or its fields one by one, or both.
   - Everything that can be refused is refused before anything is changed.
-  - While a large model is fetched or uploaded, the terminal shows how far every host is.
+  - While a large model is fetched or uploaded, the terminal shows how far every host is. Where the
+    output is not a terminal, nothing is shown. Ctrl-C stops the work on the host too.
 extends_documentation_fragment:
   - edgellm.host._connection
   - edgellm.host._attributes

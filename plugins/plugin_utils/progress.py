@@ -14,14 +14,21 @@ from ansible_collections.edgellm.host.plugins.plugin_utils.text import size
 QUIET_SECONDS = 5.0
 EVERY_SECONDS = 10.0
 EVERY_SHARE = 0.1
+# What is said of anything but fetching.
+DOING = {"copying": "copied ", "verifying": "checked ", "waiting": "another run has "}
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """The content of a status file (module_utils/ollama/progress.py writes it)."""
+    """The content of a status file (module_utils/status_file.py writes it).
+
+    C(writer) is the process that does the work if it is not the module's own.
+    """
 
     name: str
     pid: int
+    phase: str
+    writer: int | None
     bytes_done: int
     bytes_total: int
     bytes_per_second: int
@@ -29,7 +36,7 @@ class Status:
     @property
     def share(self) -> float:
         """How much of the work is done, from 0 to 1."""
-        return min(self.bytes_done / self.bytes_total, 1.0) if self.bytes_total else 1.0
+        return min(self.bytes_done / self.bytes_total, 1.0) if self.bytes_total else 0.0
 
 
 def read(text: str) -> Status | None:
@@ -60,14 +67,26 @@ class Pace:
 
 def line(host: str, status: Status) -> str:
     """One line about one host."""
+    if not status.bytes_total:
+        return f"{host}: {status.name}  starting" if status.name else f"{host}: starting"
     done, total = min(status.bytes_done, status.bytes_total), status.bytes_total
-    said = f"{host}: {status.name}  {size(done)} of {size(total)} ({status.share:.0%})"
+    doing = DOING.get(status.phase, "")
+    said = f"{host}: {status.name}  {doing}{size(done)} of {size(total)} ({status.share:.0%})"
     if done >= total:
-        return f"{said}, being verified"
+        return said if doing else f"{said}, being verified"
     if not status.bytes_per_second:
         return said
     rate = status.bytes_per_second
     return f"{said}, {size(rate)}/s, {duration((total - done) / rate)} left"
+
+
+def waits(host: str, status: Status) -> str:
+    """What to know of a file that somebody else is fetching."""
+    return (
+        f"{host}: {status.name} is being fetched by process {status.writer or '?'} already, so "
+        f"this run waits for it. To stop that one too, type on the host: "
+        f"kill {status.writer or '<its number>'}"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import secrets
 import shlex
-import time
 import typing as t
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.edgellm.host.plugins.plugin_utils import progress
+from ansible_collections.edgellm.host.plugins.plugin_utils import interrupt, live, progress
 
 # What is fetched before anybody gets impatient needs no progress.
 WORTH_WATCHING = 16_000_000
@@ -30,6 +30,20 @@ LOST = (
     "The work on the host ended without a result (was it killed, or the host rebooted?). "
     "What was fetched is kept: run it again."
 )
+GOES_ON = (
+    "The connection was lost for too long. The work on the host goes on: run it again, and it will "
+    "be waited for."
+)
+# Waits for the number of a process that is only just starting, and then for its end.
+STOP = """\
+n=0
+number='s/.*"pid": *\\([0-9][0-9]*\\).*/\\1/p'
+while pid=$(sed -n "$number" {file} 2>/dev/null); [ -z "$pid" ] && [ $n -lt 30 ]
+do sleep 0.1; n=$((n+1)); done
+[ -n "$pid" ] && kill -TERM "$pid"
+while [ -d "/proc/${{pid:-none}}" ] && [ $n -lt 100 ]
+do sleep 0.1; n=$((n+1)); done
+"""
 ASYNC_KEYS = ("ansible_job_id", "finished", "results_file", "started")
 
 # What async_status says itself, rather than the module it asked about.
@@ -46,6 +60,17 @@ def _is_the_modules_own(answer: Result) -> bool:
         # The wrapper of a job adds the command when that left no result.
         return "cmd" not in answer and NO_JOB not in str(answer.get("msg", NO_JOB))
     return "changed" in answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Work that goes on by itself on the host, and its files there."""
+
+    id: str
+    async_dir: str
+    status_file: str
+    results_file: str
+    tmpdir: str
 
 
 class WatchedAction(ActionBase):
@@ -83,23 +108,43 @@ class WatchedAction(ActionBase):
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-        job_tmpdir = shell.tmpdir
+        tmpdir = shell.tmpdir
         async_dir = self.get_shell_option("async_dir", default="~/.ansible_async")
         status_name = f"edgellm-{secrets.token_hex(8)}.json"
-        job = self._start(shell.join_path(async_dir, status_name), task_vars)
-        if "results_file" not in job:
-            display.vv(f"{self.MODULE} cannot be watched, so it runs without progress: {job}")
-            self._discard(job_tmpdir, sudoable=False)
-            return self._module(task_vars)
-        status_file = posixpath.join(posixpath.dirname(job["results_file"]), status_name)
+        with interrupt.noted() as asked:
+            started = self._start(shell.join_path(async_dir, status_name), task_vars)
+            if results_file := started.get("results_file"):
+                status_file = posixpath.join(posixpath.dirname(results_file), status_name)
+                job = Job(started["ansible_job_id"], async_dir, status_file, results_file, tmpdir)
+                done = self._attend(job, task_vars, asked)
+                return {key: value for key, value in done.items() if key not in ASYNC_KEYS}
+            asked.check()
+        display.vv(f"{self.MODULE} cannot be watched, so it runs without progress: {started}")
+        self._discard(tmpdir, sudoable=False)
+        return self._module(task_vars)
+
+    def _attend(self, job: Job, task_vars: Result, asked: interrupt.Interrupt) -> Result:
+        """Wait for the end of the job, and leave nothing behind that can be reached."""
+        alone = len(task_vars.get("ansible_play_batch", ())) <= 1
+        shown = live.Shown(task_vars.get("inventory_hostname", ""), alone=alone)
         try:
-            done = self._wait(job["ansible_job_id"], async_dir, status_file, task_vars)
+            done = self._wait(job, task_vars, asked, shown)
+        except AnsibleConnectionFailure as error:
+            raise AnsibleConnectionFailure(GOES_ON) from error
+        except BaseException:
+            self._low_level_execute_command(STOP.format(file=shlex.quote(job.status_file)))
+            self._clear(job)
+            raise
         finally:
-            # The wrapper would remove its folder too, but some seconds after the end.
-            self._discard(job_tmpdir, sudoable=False)
-            self._discard(job["results_file"], sudoable=True)
-            self._discard(status_file, sudoable=True)
-        return {key: value for key, value in done.items() if key not in ASYNC_KEYS}
+            shown.clear()
+        self._clear(job)
+        return done
+
+    def _clear(self, job: Job) -> None:
+        # The wrapper would remove its folder too, but some seconds after the end.
+        self._discard(job.tmpdir, sudoable=False)
+        self._discard(job.results_file, sudoable=True)
+        self._discard(job.status_file, sudoable=True)
 
     def _start(self, status_file: str, task_vars: Result) -> Result:
         self._task.async_val = LIMIT_SECONDS
@@ -110,24 +155,24 @@ class WatchedAction(ActionBase):
             # Starting a job switches it off for all that follows.
             self._cleanup_remote_tmp = True
 
-    def _wait(self, job: str, async_dir: str, status_file: str, task_vars: Result) -> Result:
-        pace = progress.Pace(time.monotonic())
-        host = task_vars.get("inventory_hostname", "")
+    def _wait(
+        self, job: Job, task_vars: Result, asked: interrupt.Interrupt, shown: live.Shown
+    ) -> Result:
         seen, lost, dead = "", 0, 0
         delay = 0.5
         while True:
-            time.sleep(delay)
+            asked.sleep(delay)
             delay = min(2 * delay, POLL_SECONDS)
             try:
-                said = self._low_level_execute_command(f"cat {shlex.quote(status_file)}")["stdout"]
+                said = self._read(job.status_file)
                 # As long as the work moves nobody needs to ask whether it has ended.
                 if said != seen:
                     seen, lost, dead = said, 0, 0
-                    if self._tell(host, said, pace) < 1:
+                    if self._tell(said, shown) < 1:
                         continue
                 # Looked at first: what ends in between has left its result when that is asked for.
                 dead = 0 if self._is_alive(seen) else dead + 1
-                answer = self._ask(job, async_dir, task_vars)
+                answer = self._ask(job, task_vars)
                 lost = 0
             except AnsibleConnectionFailure:
                 lost += 1
@@ -139,10 +184,13 @@ class WatchedAction(ActionBase):
             if answer.get("finished") or dead > DEAD_POLLS:
                 return {"failed": True, "msg": LOST, "job": answer}
 
-    def _ask(self, job: str, async_dir: str, task_vars: Result) -> Result:
+    def _read(self, path: str) -> str:
+        return str(self._low_level_execute_command(f"cat {shlex.quote(path)}")["stdout"])
+
+    def _ask(self, job: Job, task_vars: Result) -> Result:
         answer: Result = self._execute_module(
             module_name="ansible.legacy.async_status",
-            module_args={"jid": job, "mode": "status", "_async_dir": async_dir},
+            module_args={"jid": job.id, "mode": "status", "_async_dir": job.async_dir},
             task_vars=task_vars,
         )
         return answer
@@ -154,12 +202,11 @@ class WatchedAction(ActionBase):
             return True
         return bool(self._low_level_execute_command(f"test -d /proc/{status.pid}")["rc"] == 0)
 
-    def _tell(self, host: str, said: str, pace: progress.Pace) -> float:
+    def _tell(self, said: str, shown: live.Shown) -> float:
         status = progress.read(said)
         if status is None:
             return 0.0
-        if pace.is_due(time.monotonic(), status.share):
-            display.display(progress.line(host, status))
+        shown.tell(status)
         return status.share
 
     def _discard(self, path: str, *, sudoable: bool) -> None:

@@ -13,11 +13,14 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from unittest import mock
 
 import gguf
 import httpx
 import numpy as np
 import pytest
+from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from lab.ollama.app import create_app as create_ollama
@@ -193,8 +196,11 @@ def run_module(traffic, capsys, tmp_path):
         }
         capsys.readouterr()
         traffic.check_mode = check_mode
+        # Other tests of this process have loaded the controller, which shows warnings itself.
+        on_a_host = mock.patch.object(_internal, "is_controller", new=False)
+        warnings._global_warnings.clear()
         try:
-            with patch_module_args(args), pytest.raises(SystemExit):
+            with patch_module_args(args), on_a_host, pytest.raises(SystemExit):
                 module.main()
         finally:
             traffic.check_mode = False

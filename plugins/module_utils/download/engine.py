@@ -13,7 +13,7 @@ import stat
 import typing as t
 from pathlib import Path
 
-from . import partial, pieces, record, resolve, room
+from . import attach, partial, pieces, record, resolve, room
 from .errors import Changed, DownloadError, Locked, Mismatch, Refused
 from .follower import sha256_of
 from .http import Http
@@ -33,6 +33,16 @@ if t.TYPE_CHECKING:
 
 # How often a file may change under one's hands before that is the person's problem.
 MAX_CHANGES = 3
+# More than this is not read or copied where nothing is fetched for the time it takes.
+AT_ONCE = 1024 * 1024 * 1024
+
+
+class _Overtaken(Exception):
+    """Somebody else changed what is at the place."""
+
+
+class _Long(Exception):
+    """To decide alone takes long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,11 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Manner:
-    """How it is done. C(report) gets the bytes done, the bytes in all and the bytes fetched."""
+    """How it is done. C(report) gets the bytes done, the bytes in all and the bytes fetched.
+
+    C(enter) gets what is done from now on, and the process that does it if that is another one:
+    fetching, copying, verifying or waiting.
+    """
 
     timeout: float = 60
     retries: int = 6
@@ -68,10 +82,15 @@ class Manner:
     fetch_at_most: int | None = None
     # Otherwise it is decided, and what needs no byte is done.
     fetch: bool = True
+    # Whether another writer of the same file is waited for, and how many seconds it may stand
+    # still; None for what the timeout makes reasonable.
+    attach: bool = True
+    wait: float | None = None
     shape: Shape = dataclasses.field(default_factory=Shape)
     # What is done with the complete file just before it gets its name.
     finish: Callable[[str], object] = lambda _path: None
     report: Callable[[int, int, int], None] = lambda _done, _total, _fetched: None
+    enter: Callable[[str, int | None], object] = lambda _phase, _pid: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +136,8 @@ class Outcome:
     bytes_reused: int = 0
     retries: int = 0
     deferred: bool = False
+    # Another writer was waited for.
+    attached: bool = False
     # What is not as it should be, and did no harm.
     warnings: tuple[str, ...] = ()
     # What room it takes, and where.
@@ -173,35 +194,83 @@ class _Work:
         self.open_http = open_http
         self.patience = patience
         self.fetched = 0
+        self.changes = 0
+        # What was at the place when the decision was made.
+        self.before: Present | None = None
+        self.attached = False
+        # Whether the partial is one that nobody else knows of.
+        self.own = not manner.attach
         # Who delivered, and why others did not.
         self.source = wanted.source
         self.passed: dict[str, str] = {}
 
     def run(self) -> Outcome:
-        reason = "The file at its place changes all the time."
-        for _again in range(MAX_CHANGES):
-            before = look(self.wanted.dest)
-            plan = self.decide(before)
-            if self.manner.check_mode:
-                return self.outcome(plan, before)
-            if not plan.changed:
-                self.remember(plan)
-                return self.outcome(plan, before)
-            if self.is_put_off(plan.bytes_fetch):
-                return dataclasses.replace(self.outcome(plan, before), deferred=True)
+        reason = ""
+        while self.changes < MAX_CHANGES:
             try:
-                done = self.fetch(plan)
-            except Changed as error:
+                outcome = self.attempt()
+            except (Changed, Locked, _Overtaken) as error:
                 reason = str(error)
-                continue
-            if done is not None:
-                return self.outcome(done, before)
+                self.changes += 1
+            else:
+                if outcome is not None:
+                    return outcome
         raise DownloadError(f"{reason} Tried {MAX_CHANGES} times: run it again later.")
 
     def is_put_off(self, missing: int) -> bool:
         """Whether so many bytes are more than shall be fetched in this run."""
         most = self.manner.fetch_at_most
         return (missing > 0 and not self.manner.fetch) or (most is not None and missing > most)
+
+    def attempt(self) -> Outcome | None:
+        """None if another writer was waited for, so that all is to be decided anew."""
+        self.before = before = look(self.wanted.dest)
+        try:
+            plan = self.decide(before)
+        except _Long:
+            return self.deferred()
+        if self.manner.check_mode:
+            return self.outcome(plan, before)
+        if not plan.changed:
+            return self.confirm(plan)
+        if self.is_long(plan):
+            return self.deferred(plan)
+        try:
+            return self.outcome(self.fetch(plan), before)
+        except Locked as busy:
+            if not busy.certain:
+                raise
+            if self.manner.fetch_at_most is not None:
+                return self.deferred(plan)
+            self.wait(plan, busy)
+            return None
+
+    def confirm(self, plan: Plan) -> Outcome:
+        """What is there is right, perhaps because another writer was faster."""
+        self.remember(plan)
+        if self.attached or self.changes:
+            partial.discard_others(self.wanted.dest)
+        # What was fetched until then came all the same.
+        return self.outcome(dataclasses.replace(plan, bytes_fetch=self.fetched), self.before)
+
+    def is_long(self, plan: Plan) -> bool:
+        """Whether it is more than shall be done in this run."""
+        is_copied = self.manner.fetch_at_most is not None and Spans(plan.seed).total > AT_ONCE
+        return is_copied or self.is_put_off(plan.bytes_fetch)
+
+    def wait(self, plan: Plan, busy: Locked) -> None:
+        """Let the other writer do it. What it leaves behind, wherever it ends, is decided anew."""
+        assert plan.identity is not None
+        most = self.manner.wait
+        if most is None:
+            most = attach.patience(self.manner.timeout)
+        self.manner.enter("waiting", busy.details["holder"].get("pid"))
+        self.attached = True
+
+        def report(done: int) -> None:
+            self.manner.report(done, plan.size, self.fetched)
+
+        self.own = not attach.wait(self.wanted.dest, plan.identity, report, most=most)
 
     # --- read and decide ---------------------------------------------------------------------
 
@@ -227,11 +296,11 @@ class _Work:
             if self.believes(known, present):
                 digest = known.sha256
             elif known.size == present.size:
-                digest = sha256_of(wanted.dest)
+                digest = self.hash_of(present)
             if digest == known.sha256:
                 return _there(present, digest, known.commit, known.version), digest
         elif wanted.sha256 and wanted.size in (None, present.size):
-            digest = sha256_of(wanted.dest)
+            digest = self.hash_of(present)
             if digest == wanted.sha256:
                 return _there(present, digest, None, None), digest
         return None, digest
@@ -241,18 +310,27 @@ class _Work:
     ) -> str | None:
         """The hash of the file that is there, if it is the one of the source."""
         if identity.sha256:
-            digest = digest or sha256_of(self.wanted.dest)
+            digest = digest or self.hash_of(present)
             return digest if digest == identity.sha256 else None
         if known is None or not _same_version(known, identity):
             return None
         if self.believes(known, present):
             return known.sha256
-        digest = digest or sha256_of(self.wanted.dest)
+        digest = digest or self.hash_of(present)
         return digest if digest == known.sha256 else None
 
     def believes(self, known: Record, present: Present) -> bool:
         """Whether the record is enough, and the file need not be read."""
         return self.manner.verify == "auto" and known.describes(present)
+
+    def hash_of(self, present: Present) -> str:
+        """The SHA-256 of the file that is there. All of it is read."""
+        if self.manner.fetch_at_most is not None and present.size > AT_ONCE:
+            raise _Long
+        self.manner.enter("verifying", None)
+        return sha256_of(
+            self.wanted.dest, lambda done: self.manner.report(done, present.size, self.fetched)
+        )
 
     def is_settled(self, known: Record) -> bool:
         """Whether the recorded file is what is asked for, whatever the source has now."""
@@ -367,27 +445,48 @@ class _Work:
 
     # --- apply -------------------------------------------------------------------------------
 
-    def fetch(self, plan: Plan) -> Plan | None:
-        """Bring the file; None if somebody else changed the place meanwhile."""
+    def fetch(self, plan: Plan) -> Plan:
+        """Bring the file."""
         assert plan.identity is not None
         dest, identity = self.wanted.dest, plan.identity
-        with partial.opened(dest, identity, str(dest)) as part:
-            if look(dest) != plan.present:
-                return None
-            if Spans(plan.seed).total > part.done:
-                part.rewind()
-                part.seed(dest, plan.seed)
+        with partial.opened(dest, identity, str(dest), own=self.own) as part:
+            self.refuse_overtaking()
+            self.seed(part, plan)
             digest = self.complete(part, plan)
             hashes = tuple(part.pieces())
+            # Another writer may have been here first, and its file may be in use by now.
+            self.refuse_overtaking()
             part.publish(dest, self.manner.finish)
-            reused = part.reused
+            done = dataclasses.replace(
+                plan,
+                sha256=digest,
+                present=look(dest),
+                bytes_fetch=self.fetched,
+                bytes_reuse=part.reused,
+            )
+            # With the lock: who waits for it shall not read the whole file.
+            self.remember(done)
+            self.remember_pieces(pieces.Pieces(identity.size, digest, hashes))
         partial.discard_others(dest)
-        done = dataclasses.replace(
-            plan, sha256=digest, present=look(dest), bytes_fetch=self.fetched, bytes_reuse=reused
-        )
-        self.remember(done)
-        self.remember_pieces(pieces.Pieces(identity.size, digest, hashes))
         return done
+
+    def refuse_overtaking(self) -> None:
+        if look(self.wanted.dest) != self.before:
+            raise _Overtaken("The file at its place changes all the time.")
+
+    def seed(self, part: partial.Partial, plan: Plan) -> None:
+        """Begin with what is there already, if that is more."""
+        dest, ranges = self.wanted.dest, plan.seed
+        kept = partial.peek(dest, part.identity)
+        # Another writer has it. What it wrote may be read, and the hash will prove it.
+        if part.identity.sha256 and kept.total > Spans(ranges).total:
+            dest, ranges = kept.path, kept.ranges
+        if dest == part.path or Spans(ranges).total <= part.done:
+            return
+        part.rewind()
+        self.manner.enter("copying", None)
+        total = Spans(ranges).total
+        part.seed(dest, ranges, lambda done: self.manner.report(done, total, self.fetched))
 
     def complete(self, part: partial.Partial, plan: Plan) -> str:
         """Fetch what is missing and prove the whole, from whoever delivers; gives its SHA-256."""
@@ -426,6 +525,7 @@ class _Work:
         while True:
             reused = part.done
             self.transfer(part, source, remote)
+            self.manner.enter("verifying", None)
             digest = part.digest()
             if identity.sha256 in (None, digest):
                 self.source = source
@@ -445,6 +545,7 @@ class _Work:
         size, already = part.identity.size, self.fetched
 
         def report(done: int) -> None:
+            self.refuse_overtaking()
             self.fetched = already + transfer.received
             self.manner.report(done, size, self.fetched)
 
@@ -458,6 +559,7 @@ class _Work:
             magic=self.wanted.magic,
             shape=self.manner.shape,
         )
+        self.manner.enter("fetching", None)
         try:
             transfer.run()
         finally:
@@ -513,9 +615,16 @@ class _Work:
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
+            attached=self.attached,
             warnings=tuple(filter(None, (plan.odd, *self.passed.values()))),
             needs=plan.needs,
         )
+
+    def deferred(self, plan: Plan | None = None) -> Outcome:
+        """What is said where nothing was done, because it takes long."""
+        if plan is None:
+            plan = Plan(False, self.before.size if self.before else 0, None)
+        return dataclasses.replace(self.outcome(plan, self.before), deferred=True)
 
 
 def look(dest: Path) -> Present | None:

@@ -89,4 +89,8 @@ class Mismatch(DownloadError):
 
 
 class Locked(DownloadError):
-    pass
+    """C(certain): the other one lives on this machine, so that waiting for it makes sense."""
+
+    def __init__(self, message: str, *, certain: bool = False, **details: t.Any) -> None:
+        super().__init__(message, **details)
+        self.certain = certain

@@ -14,6 +14,7 @@ import typing as t
 from . import pieces
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PIECE = 1024 * 1024
@@ -96,10 +97,11 @@ class Follower:
                 self._end_piece()
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a whole file."""
-    digest = hashlib.sha256()
+def sha256_of(path: Path, report: Callable[[int], object] = lambda _done: None) -> str:
+    """The SHA-256 of a whole file. C(report) gets how many bytes were read."""
+    digest, done = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as stream:
         while data := stream.read(PIECE):
             digest.update(data)
+            report(done := done + len(data))
     return digest.hexdigest()

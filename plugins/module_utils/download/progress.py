@@ -9,25 +9,36 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.edgellm.host.plugins.module_utils.rate import Rate
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Progress:
-    """Bytes on disk, of which those from an earlier run cost no time."""
+    """Bytes of what is being done. When something else is begun, the speed starts anew."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.done = 0
         self.total = 0
+        self.phase = "starting"
+        # The process that does it, if that is another one.
+        self.writer: int | None = None
         self._clock = clock
-        self._started = clock()
-        self._fetched = 0
+        self._rate: Rate | None = None
+
+    def enter(self, phase: str, writer: int | None) -> None:
+        self.phase, self.writer, self._rate = phase, writer, None
 
     def feed(self, done: int, total: int, fetched: int) -> None:
-        self.done, self.total, self._fetched = done, total, fetched
+        self.done, self.total = done, total
+        # What was there already was not fetched, and does not make the line fast.
+        moved = fetched if self.phase == "fetching" else done
+        if self._rate is None:
+            self._rate = Rate(moved, clock=self._clock)
+        self._rate.feed(moved)
 
     @property
     def rate(self) -> float:
-        """Bytes per second since the start."""
-        seconds = self._clock() - self._started
-        return self._fetched / seconds if seconds > 0 else 0.0
+        """Bytes per second of late."""
+        return self._rate.value if self._rate else 0.0

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.edgellm.host.plugins.module_utils.rate import Rate
+
 # "as StatusFile": exported, progress and the place where it is written are used together.
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import (
     StatusFile as StatusFile,
@@ -21,11 +23,17 @@ if t.TYPE_CHECKING:
 class Progress:
     """Bytes that arrived, and since when none did."""
 
+    phase = "fetching"
+    writer: int | None = None
+
     def __init__(self, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
         self._clock = clock
-        self._started = self._moved = clock()
+        self._moved = clock()
+        self._rate = Rate(clock=clock)
         self._first: dict[str, int] = {}
+        # What the server had of it from an earlier pull took no time.
+        self._had: dict[str, int] = {}
         self._now: dict[str, int] = {}
         self._downloading = False
 
@@ -40,10 +48,12 @@ class Progress:
         if digest not in self._first:
             # A blob that is there already is reported once, as complete: it was not fetched.
             self._first[digest] = completed if completed == size else 0
+            self._had[digest] = completed
         if self._now.get(digest) != completed:
             self._now[digest] = completed
             self._moved = self._clock()
         self._downloading = completed < size
+        self._rate.feed(sum(now - self._had[digest] for digest, now in self._now.items()))
 
     @property
     def done(self) -> int:
@@ -51,9 +61,8 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Bytes per second since the start."""
-        seconds = self._clock() - self._started
-        return self.done / seconds if seconds > 0 else 0.0
+        """Bytes per second of late."""
+        return self._rate.value
 
     @property
     def stalled_for(self) -> float:

@@ -105,7 +105,9 @@ def test_a_pid_is_only_believed_if_a_living_engine_has_it(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize(("pid", "gone"), [(os.getpid(), True), ("rubbish", False)])
+@pytest.mark.parametrize(
+    ("pid", "gone"), [(os.getpid(), True), ("rubbish", False)], ids=["a living process", "rubbish"]
+)
 def test_a_stale_pidfile_does_not_stop_the_next_engine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pid: object, gone: bool
 ) -> None:

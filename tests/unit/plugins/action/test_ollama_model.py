@@ -41,9 +41,10 @@ def slow(served, registry):
 def play(play_task, ollama):
     """Run the module as one task of a playbook; its result and what was shown."""
 
-    def play(*, check_mode=False, jobs=None, **params):
+    def play(*, check_mode=False, jobs=None, terminal=False, **params):
         params = {"url": ollama.url, **params}
-        return play_task("ollama_model", params, check_mode=check_mode, jobs=jobs)
+        how = {"check_mode": check_mode, "jobs": jobs, "terminal": terminal}
+        return play_task("ollama_model", params, **how)
 
     return play
 
@@ -53,9 +54,9 @@ def test_large_pull_shows_progress_and_returns_the_modules_own_result(
 ):
     digest = registry.offer("x", padding=LARGE)
     mirror = slow(1_500_000)
-    result, shown = play(name="x", registry_mirror=mirror)
+    result, shown = play(name="x", registry_mirror=mirror, terminal=True)
     assert result["changed"] is True
-    assert "box: x:latest  " in shown
+    assert "\rbox: x:latest  " in shown
     assert " MB of 20.0 MB (" in shown
     assert ollama.tags() == {"x:latest": digest}
     assert left_behind() == []

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -46,3 +49,24 @@ def test_missing_httpx_is_told_by_name(run, monkeypatch):
 def test_missing_httpx_does_not_matter_to_who_needs_none(run, monkeypatch):
     monkeypatch.setattr(frame, "HTTPX_IMPORT_ERROR", "ImportError: no")
     assert run(lambda _module: {})[0] == 0
+
+
+def test_work_that_is_stopped_leaves_everything_in_order_and_says_so(run):
+    left = []
+
+    def work(_module):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except (EdgellmError, OSError, RuntimeError, ValueError):
+            left.append("taken for a fault")
+        finally:
+            # Whoever is impatient does not disturb it.
+            os.kill(os.getpid(), signal.SIGTERM)
+            left.append("in order")
+
+    before = signal.getsignal(signal.SIGTERM)
+    code, result = run(work)
+    assert (code, left) == (1, ["in order"])
+    assert "stopped (SIGTERM). What was fetched is kept: run it again" in result["msg"]
+    assert signal.getsignal(signal.SIGTERM) == before

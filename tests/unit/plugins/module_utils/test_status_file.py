@@ -13,6 +13,8 @@ class Work:
     done: int = 0
     total: int = 100
     rate: float = 20.4
+    phase: str = "fetching"
+    writer: int | None = None
 
 
 def test_status_file_is_written_once_a_second(tmp_path):
@@ -28,11 +30,20 @@ def test_status_file_is_written_once_a_second(tmp_path):
     assert json.loads(path.read_text()) == {
         "name": "x:latest",
         "pid": os.getpid(),
+        "phase": "fetching",
+        "writer": None,
         "bytes_done": 40,
         "bytes_total": 100,
         "bytes_per_second": 20,
     }
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_works_is_known_before_there_is_any_progress(tmp_path):
+    path = tmp_path / "status"
+    StatusFile(str(path)).begin()
+    said = json.loads(path.read_text())
+    assert (said["pid"], said["phase"], said["bytes_total"]) == (os.getpid(), "starting", 0)
 
 
 def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):

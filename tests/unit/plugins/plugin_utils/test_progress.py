@@ -5,8 +5,8 @@ import pytest
 from ansible_collections.edgellm.host.plugins.plugin_utils import progress
 
 
-def status(done, total=1_000_000_000, rate=0):
-    return progress.Status("x:7b", 1, done, total, rate)
+def status(done, total=1_000_000_000, rate=0, phase="fetching", writer=None):
+    return progress.Status("x:7b", 1, phase, writer, done, total, rate)
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,32 @@ def status(done, total=1_000_000_000, rate=0):
         ),
         (status(1_000_000_000, rate=1), "box: x:7b  1.0 GB of 1.0 GB (100%), being verified"),
         (status(2_000_000_000, rate=1), "box: x:7b  1.0 GB of 1.0 GB (100%), being verified"),
-        (status(0, total=0), "box: x:7b  0 B of 0 B (100%), being verified"),
+        (status(0, total=0), "box: x:7b  starting"),
+        (
+            status(250_000_000, rate=500_000_000, phase="copying"),
+            "box: x:7b  copied 250.0 MB of 1.0 GB (25%), 500.0 MB/s, 2 s left",
+        ),
+        (status(1_000_000_000, phase="verifying"), "box: x:7b  checked 1.0 GB of 1.0 GB (100%)"),
+        (
+            status(250_000_000, phase="waiting", writer=77),
+            "box: x:7b  another run has 250.0 MB of 1.0 GB (25%)",
+        ),
     ],
 )
 def test_line_says_how_far_one_host_is(state, said):
     assert progress.line("box", state) == said
+
+
+def test_what_has_no_name_yet_is_starting():
+    assert (
+        progress.line("box", progress.Status("", 1, "starting", None, 0, 0, 0)) == "box: starting"
+    )
+
+
+def test_who_is_waited_for_can_be_stopped():
+    said = progress.waits("box", status(0, phase="waiting", writer=77))
+    assert said.startswith("box: x:7b is being fetched by process 77 already")
+    assert said.endswith("kill 77")
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_file_of_an_address_arrives(server, fetch, plain, dest, folder, content)
 def test_second_run_asks_nobody_and_reads_nothing(server, fetch, hub, dest, monkeypatch):
     first = fetch(hub())
     server.seen.clear()
-    monkeypatch.setattr(engine, "sha256_of", lambda _path: pytest.fail("hashed"))
+    monkeypatch.setattr(engine, "sha256_of", lambda *_how: pytest.fail("hashed"))
     second = fetch(hub())
     assert server.seen == []
     assert (second.changed, second.sha256, second.commit) == (False, first.sha256, COMMIT)
@@ -672,7 +672,9 @@ def test_complete_file_of_another_tool_is_taken_after_one_hash(
     dest.write_bytes(content)
     hashed = []
     real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    monkeypatch.setattr(
+        engine, "sha256_of", lambda path, *how: hashed.append(path) or real(path, *how)
+    )
     assert fetch(hub()).changed is False
     assert fetch(hub()).commit == COMMIT
     assert (len(hashed), server.sent, len(server.seen)) == (1, 0, 1)
@@ -725,7 +727,9 @@ def test_changed_time_alone_costs_one_hash(server, fetch, hub, dest, monkeypatch
     server.seen.clear()
     hashed = []
     real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    monkeypatch.setattr(
+        engine, "sha256_of", lambda path, *how: hashed.append(path) or real(path, *how)
+    )
     assert [fetch(hub()).changed, fetch(hub()).changed] == [False, False]
     assert (len(hashed), server.seen) == (1, [])
 
@@ -860,3 +864,43 @@ def test_any_sequence_of_passing_faults_ends_with_the_right_file(
     fetch(hub(), timeout=0.3, retries=6)
     assert dest.read_bytes() == content, faults
     assert names(folder) == COMPLETE, faults
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    """What is done and how far, in this order."""
+    told = []
+    how = {
+        "enter": lambda phase, _pid: told.append(phase),
+        "report": lambda done, total, _fetched: told.append((done, total)),
+    }
+    return told, how
+
+
+def test_copying_and_hashing_are_told_as_such(fetch, hub, dest, content, told):
+    told, how = told
+    dest.write_bytes(content[:-1000])
+    fetch(hub(), **how)
+    phases = [entry for entry in told if isinstance(entry, str)]
+    assert phases == ["copying", "fetching", "verifying"]
+    copied = told[1 : told.index("fetching")]
+    assert copied[-1] == (SIZE - 1000, SIZE - 1000)
+    told.clear()
+    record.place(dest).unlink()
+    fetch(hub(), **how)
+    assert (told[0], told[-1]) == ("verifying", (SIZE, SIZE))
+
+
+@pytest.mark.parametrize("missing", [0, 1000])
+def test_large_file_is_not_read_where_only_little_may_be_fetched(
+    fetch, hub, dest, content, monkeypatch, missing
+):
+    monkeypatch.setattr(engine, "AT_ONCE", SIZE // 2)
+    dest.write_bytes(content[: SIZE - missing])
+    assert fetch(hub(), fetch_at_most=SIZE).deferred is True
+    assert dest.stat().st_size == SIZE - missing
+    assert fetch(hub()).changed is (missing > 0)
+    assert fetch(hub(), fetch_at_most=SIZE).deferred is False
