@@ -165,6 +165,8 @@ class _Work:
         # Who delivered, and why others did not.
         self.source = wanted.source
         self.passed: dict[str, str] = {}
+        self.liars: set[str] = set()
+        self.wrong: Mismatch | None = None
 
     def run(self) -> Outcome:
         reason = "The file at its place changes all the time."
@@ -264,6 +266,8 @@ class _Work:
         if sha256 is None:
             return
         for mirror in self.wanted.mirrors:
+            if mirror.name in self.liars:
+                continue
             try:
                 remote = resolve.resolve(self.http, mirror, Patience(min(self.manner.retries, 1)))
                 resolve.size_of(remote, size, mirror.name)
@@ -356,16 +360,19 @@ class _Work:
 
     def complete(self, part: partial.Partial, plan: Plan) -> str:
         """Fetch what is missing and prove the whole, from whoever delivers; gives its SHA-256."""
-        wrong: Mismatch | None = None
         for mirror, remote in self.mirrored(part.identity.size, part.identity.sha256):
             try:
                 return self.complete_from(part, mirror, remote)
             except Mismatch as error:
-                if wrong:
+                if self.wrong:
                     part.remove()
                     raise
-                wrong = error
+                self.wrong = error
+                self.liars.add(mirror.name)
                 self.passed[mirror.name] = str(error)
+                if plan.remote is None:
+                    # What it said of the size was believed as well.
+                    raise Changed(str(error)) from error
             except DownloadError as error:
                 if isinstance(error, Locked):
                     raise
@@ -381,10 +388,10 @@ class _Work:
             part.remove()
             raise
         except (DownloadError, Refused) as error:
-            if wrong is None or isinstance(error, Changed):
+            if self.wrong is None or isinstance(error, Changed):
                 raise
             # That a mirror lied is the worse news.
-            raise wrong from error
+            raise self.wrong from error
 
     def complete_from(self, part: partial.Partial, source: Source, remote: Remote) -> str:
         identity = part.identity
@@ -529,5 +536,10 @@ def _disk(wanted: Wanted, error: OSError) -> DownloadError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError(
             f"{place} is full. What was fetched is kept: make room and run it again."
+        )
+    if error.errno == errno.EFBIG:
+        return DownloadError(
+            f"A file in {place} may not become larger than it is: the file system or a limit "
+            "(ulimit -f) is in the way. What was fetched is kept: lift it and run it again."
         )
     return DownloadError(f"{error.filename or place}: {error.strerror or error}.")
