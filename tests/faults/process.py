@@ -10,7 +10,7 @@ import faulthandler
 import os
 import resource
 import signal
-import traceback
+import sys
 import typing as t
 from pathlib import Path
 
@@ -69,15 +69,13 @@ class Result:
     # What lies there, for those who cannot look themselves.
     names: tuple[str, ...] = ()
     found: str | None = None
-    # Not one of the errors that the engine knows.
-    crash: str = ""
 
 
 def main(task: Task, answers: Connection, log: str) -> None:
     """Call the engine and tell how it ended; with an obstacle, again when it is gone."""
     with Path(log).open("w", encoding="utf-8") as stream:
-        faulthandler.enable(stream)
-        faulthandler.register(signal.SIGUSR1, stream, all_threads=True)
+        os.dup2(stream.fileno(), sys.stderr.fileno())
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
         _make_small()
         with _obstacle(task) as report:
             answers.send(_call(task, report))
@@ -125,8 +123,6 @@ def _call(task: Task, report: _Report) -> Result:
     except EdgellmError as error:
         said = str(error)
         result = Result(type(error).__name__, said, f"{said} {error.details}", report.fetched)
-    except Exception:
-        result = Result(crash=traceback.format_exc())
     else:
         fetched, reused = outcome.bytes_fetched, outcome.bytes_reused
         result = Result(shown=str(outcome), fetched=fetched, reused=reused)

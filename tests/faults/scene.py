@@ -39,6 +39,7 @@ NOBODY = "http://127.0.0.1:1"
 WATCHDOG = 90.0
 # What httpx reads at once, before the lane reads by itself.
 FIRST_READ = 65536
+ESTABLISHED = "01"
 WRONG = hashlib.sha256(b"something else").hexdigest()
 KEPT = re.compile(r"x\.gguf\.[0-9a-f]{12}(\.[0-9a-f]{8})?\.part(\.json)?")
 LEFT_BY_A_KILL = re.compile(KEPT.pattern + r"|.*\.part\.(note|lock|json\.new)|\.edgellm-\w+")
@@ -87,6 +88,7 @@ class Scene:
             self.server.token = TOKEN
         self.good = {hashlib.sha256(content).hexdigest()}
         self.results: list[process.Result] = []
+        self._unread: dict[int, int] = {}
         self.received = 0
         self.allowed = plan.size
         self._prepare(content)
@@ -104,9 +106,6 @@ class Scene:
         if before is not None:
             self.dest.write_bytes(before)
             self.good.add(hashlib.sha256(before).hexdigest())
-        if self.plan.before == "wrongly begun":
-            # Only the hash of the whole tells.
-            self.allowed += self.plan.size
 
     # --- the runs ----------------------------------------------------------------------------
 
@@ -128,9 +127,9 @@ class Scene:
             results = self._call(self._task(run), run)
         seen = [one for server in self.servers for one in server.seen[before[server] :]]
         for result in results:
-            assert not result.crash, result.crash
             assert result.found is None or result.found in self.good, "a wrong file has the name"
         last = results[-1] if results else None
+        assert last or run.kill is not None, f"it died: {self.log.read_text()}"
         self.results += results
         if run.stays == "full":
             self._check_full(results)
@@ -253,17 +252,13 @@ class Scene:
         while child.is_alive() and not server.paused.wait(0.01):
             pass
         time.sleep(self.chance.random() * 0.05)
-        if child.is_alive():
+        with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGSTOP)
-            self._unread = sum(_unread(int(server.url.rpartition(":")[2])) for server in self.bodied)
+            self._unread = _unread()
             os.kill(child.pid, signal.SIGKILL)
-            child.join()
+        child.join()
         server.pause_at = None
         server.resumed.set()
-
-    @property
-    def bodied(self) -> set[FileServer]:
-        return {self.bodies, self.mirror}
 
     # --- what must hold ----------------------------------------------------------------------
 
@@ -317,7 +312,7 @@ class Scene:
         doubt = plans.COSTLY | {"long"}
         if kinds & doubt or {self.plan.kind, run.stays, self.plan.mirror} & {
             *plans.COSTLY,
-            "lying mirror",
+            *plans.FALSE,
         }:
             return
         if self.plan.before == "wrongly begun" or not self.plan.etag:
@@ -330,27 +325,36 @@ class Scene:
 
     def _count(self, run: plans.Run, last: process.Result | None, seen: list[t.Any]) -> None:
         got = [one for one in seen if one.method == "GET" and one.status in (200, 206)]
-        sent = sum(one.sent for one in got)
         hand = process.BUFFER + FIRST_READ
         # What a lane has read of a range that is somebody else's by then.
         self.allowed += sum(hand for one in got if one.sent < one.length)
-        kinds = [mishap.kind for mishap in (*run.mishaps, *run.of_mirror)]
-        costly = [kind for kind in kinds if kind in plans.COSTLY]
-        if self.plan.ranges and "long" in kinds:
-            self.allowed += kinds.count("long") * (
-                self.plan.chunk if self.plan.lanes > 1 else self.plan.size
-            )
-        extra = len(costly) + (self.plan.kind in ("no ranges", "lying mirror")) * len(kinds)
-        self.allowed += extra * self.plan.size + (run.stays == "wrong hash") * self.plan.size
-        if self.plan.mirror == "lying mirror" or not self.plan.provable or not self.plan.etag:
-            # Without a hash only what is durable counts, and without anything nothing.
-            self.allowed += self.plan.size
         if last is None:
-            self.received += max(sent - self._unread, 0)
+            self.received += sum(map(self._received, got))
             self.allowed += process.NOTE + self.plan.lanes * hand
         else:
             assert last.fetched <= sum(one.length for one in got)
             self.received += last.fetched
+        self.allowed += self._lost(run)
+
+    def _received(self, one: t.Any) -> int:
+        """How much of a body a process had when it was killed."""
+        if one.sent < one.length and one.peer not in self._unread:
+            # It had turned away from this one before.
+            return 0
+        return max(one.sent - self._unread.get(one.peer, 0), 0)
+
+    def _lost(self, run: plans.Run) -> int:
+        """How much may have to come again because of what happened."""
+        plan, kinds = self.plan, [mishap.kind for mishap in (*run.mishaps, *run.of_mirror)]
+        chunk = plan.chunk if plan.lanes > 1 and plan.ranges else plan.size
+        # Without a hash only what is durable counts, and without anything nothing.
+        wholes = sum(kind in plans.COSTLY for kind in kinds) + (not plan.provable or not plan.etag)
+        wholes += (plan.kind == "no ranges") * len(kinds)
+        # A wrong whole is fetched twice if there was something that may be to blame.
+        false = plan.mirror in plans.FALSE or run.stays == "wrong hash"
+        wholes += false * (1 + bool(plan.before)) * (1 + bool(plan.mirror))
+        wholes += plan.before == "wrongly begun"
+        return wholes * plan.size + kinds.count("long") * chunk
 
     def _check_bytes(self) -> None:
         assert self.received <= self.allowed, f"{self.received} bytes, {self.allowed} allowed"
@@ -401,16 +405,13 @@ def _signature(query: str) -> str:
     return urllib.parse.parse_qs(query).get("Signature", [query])[0]
 
 
-def _unread(port: int) -> int:
-    """How many bytes the kernel holds that a server on this port sent and nobody has read."""
-    waiting = 0
+def _unread() -> dict[int, int]:
+    """How many bytes wait in the kernel to be read, by the port of whoever should."""
+    waiting = {}
     for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
-        _number, local, remote, _state, queues, *_rest = line.split()
-        to_send, to_read = (int(text, 16) for text in queues.split(":"))
-        if int(local.rpartition(":")[2], 16) == port and remote.rpartition(":")[2] != "0000":
-            waiting += to_send
-        if int(remote.rpartition(":")[2], 16) == port:
-            waiting += to_read
+        _number, local, _remote, state, queues, *_rest = line.split()
+        if state == ESTABLISHED:
+            waiting[int(local.rpartition(":")[2], 16)] = int(queues.rpartition(":")[2], 16)
     return waiting
 
 

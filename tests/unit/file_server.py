@@ -56,6 +56,8 @@ class Seen:
     sent: int = 0
     # Of the whole body.
     length: int = 0
+    # The port of whoever asks.
+    peer: int = 0
 
     @property
     def range(self) -> str | None:
@@ -152,6 +154,7 @@ class FileServer:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             while request := self._read(stream):
                 request.connection = connection.fileno()
+                request.peer = connection.getpeername()[1]
                 self.seen.append(request)
                 if not self._answer(connection, request):
                     break

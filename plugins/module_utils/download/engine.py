@@ -125,7 +125,12 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
 
     try:
         with open_http() as http:
-            return _Work(wanted, manner, http, open_http, patience).run()
+            work = _Work(wanted, manner, http, open_http, patience)
+            try:
+                return work.run()
+            except (DownloadError, Refused) as error:
+                work.add_passed(error)
+                raise
     except OSError as error:
         raise _disk(wanted, error) from error
 
@@ -177,6 +182,8 @@ class _Work:
                 return self.outcome(plan, before)
             if not plan.changed:
                 self.remember(plan)
+                # Whoever was killed just after the file got its name could not tidy up.
+                partial.discard_others(self.wanted.dest)
                 return self.outcome(plan, before)
             if (
                 self.manner.fetch_at_most is not None
@@ -361,6 +368,7 @@ class _Work:
     def complete(self, part: partial.Partial, plan: Plan) -> str:
         """Fetch what is missing and prove the whole, from whoever delivers; gives its SHA-256."""
         for mirror, remote in self.mirrored(part.identity.size, part.identity.sha256):
+            part.etag = None
             try:
                 return self.complete_from(part, mirror, remote)
             except Mismatch as error:
@@ -378,7 +386,6 @@ class _Work:
                     raise
                 self.passed[mirror.name] = str(error)
             self.patience.refill()
-            part.etag = None
         source = self.wanted.source
         try:
             remote = plan.remote or resolve.resolve(self.http, source, self.patience)
@@ -390,7 +397,8 @@ class _Work:
         except (DownloadError, Refused) as error:
             if self.wrong is None or isinstance(error, Changed):
                 raise
-            # That a mirror lied is the worse news.
+            # That a mirror lied is the worse news, but not the only one.
+            self.wrong.args = (f"{self.wrong} Then the source failed: {error}",)
             raise self.wrong from error
 
     def complete_from(self, part: partial.Partial, source: Source, remote: Remote) -> str:
@@ -429,6 +437,7 @@ class _Work:
             report=report,
             magic=self.wanted.magic,
             shape=self.manner.shape,
+            keeps_etag=source is self.wanted.source,
         )
         try:
             transfer.run()
@@ -471,6 +480,13 @@ class _Work:
             pieces.write(path, noted)
         else:
             path.unlink(missing_ok=True)
+
+    def add_passed(self, error: Exception) -> None:
+        """Have the error say as well what was wrong with those who were asked before."""
+        said = str(error)
+        others = [text for text in self.passed.values() if text not in said]
+        if others:
+            error.args = (f"{said} Of the mirrors: {' '.join(others)}",)
 
     def outcome(self, plan: Plan, before: Present | None) -> Outcome:
         source = self.source

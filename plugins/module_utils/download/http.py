@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import functools
 import re
 import socket
 import typing as t
@@ -34,6 +35,7 @@ if t.TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 
@@ -93,12 +95,7 @@ class Answer:
 
     def abort(self) -> None:
         """Wake whoever waits for the body; may be called by another thread."""
-        stream = self._response.extensions.get("network_stream")
-        plain = stream.get_extra_info("socket") if stream else None
-        if plain is not None:
-            with contextlib.suppress(OSError):
-                # Not what TLS makes of it: that would take the layer away from its reader.
-                socket.socket.shutdown(plain, socket.SHUT_RDWR)
+        _shut(self._response.extensions.get("network_stream"))
 
     def _socket(self) -> socket.socket | None:
         """What brings the bytes of the body and nothing else."""
@@ -157,6 +154,10 @@ class Http:
         self._token = token
         self._token_for = _origin(token_for) if token_for else ""
         self._clients: dict[str, httpx.Client] = {}
+        # The last connection to each host, and the host that is being asked.
+        self._streams: dict[str, t.Any] = {}
+        self._asked = ""
+        self._unwanted = False
 
     def __enter__(self) -> Http:
         return self
@@ -164,6 +165,15 @@ class Http:
     def __exit__(self, *_error: object) -> None:
         for client in self._clients.values():
             client.close()
+
+    def renew(self) -> None:
+        """From here on an answer is wanted again."""
+        self._unwanted = False
+
+    def abort(self) -> None:
+        """Wake whoever waits for an answer, until C(renew); may be called by another thread."""
+        self._unwanted = True
+        _shut(self._streams.get(self._asked))
 
     @contextlib.contextmanager
     def open(
@@ -198,7 +208,24 @@ class Http:
             sent["Authorization"] = f"Bearer {self._token}"
         with _translated(without_secrets(url)):
             request = client.build_request(method, url, headers=sent)
+            request.extensions["trace"] = functools.partial(self._trace, origin)
+            self._asked = origin
             return client.send(request, stream=True, follow_redirects=False)
+
+    def _trace(self, origin: str, event: str, info: Mapping[str, t.Any]) -> None:
+        """Keep the connection as soon as there is one: the response comes only with an answer."""
+        if event in _CONNECTED:
+            self._streams[origin] = info["return_value"]
+            if self._unwanted:
+                _shut(info["return_value"])
+
+
+def _shut(stream: t.Any) -> None:
+    plain = stream.get_extra_info("socket") if stream else None
+    if plain is not None:
+        with contextlib.suppress(OSError):
+            # Not what TLS makes of it: that would take the layer away from its reader.
+            socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
 
 def _origin(url: str) -> str:

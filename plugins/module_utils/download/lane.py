@@ -98,6 +98,7 @@ class Lane(threading.Thread):
         self._throttle = throttle
         self._events = events
         self._todo: queue.SimpleQueue[tuple[Board, Job, Ask] | None] = queue.SimpleQueue()
+        self._http: Http | None = None
         self._answer: Answer | None = None
         self._buffer = memoryview(bytearray(throttle.piece(BUFFER)))
 
@@ -109,13 +110,16 @@ class Lane(threading.Thread):
         self._todo.put(None)
 
     def abort(self) -> None:
-        """Do not let it wait for a body that nobody wants any more."""
-        answer = self._answer
+        """Do not let it wait for what nobody wants any more. Its job must be void before."""
+        http, answer = self._http, self._answer
+        if http is not None:
+            http.abort()
         if answer is not None:
             answer.abort()
 
     def run(self) -> None:
         with self._open_http() as http:
+            self._http = http
             while todo := self._todo.get():
                 board, job, ask = todo
                 with _Caught() as caught:
@@ -131,6 +135,9 @@ class Lane(threading.Thread):
 
     def _fetch(self, http: Http, board: Board, job: Job, ask: Ask) -> None:
         end = job.end
+        http.renew()
+        if job.void:
+            return
         with http.open("GET", ask.url, ask.headers(job.first, end)) as answer:
             self._answer = answer
             if job.void:

@@ -38,7 +38,8 @@ ONE = Identity("n/r/x", 10, "aa" * 32, "aa" * 32, "c1")
         (Identity("n/fork/x", 10, "aa" * 32, "aa" * 32, "c2"), True),
         (Identity("n/r/x", 11, "aa" * 32, "aa" * 32, "c1"), False),
         (Identity("n/r/x", 10, "bb" * 32, "bb" * 32, "c1"), False),
-        (Identity("n/r/x", 10, "aa" * 32, '"etag"'), False),
+        # A mirror has no version of its own, and the hash will tell.
+        (Identity("n/r/x", 10, "aa" * 32, '"etag"'), True),
         (Identity("n/r/x", 10), False),
     ],
 )
