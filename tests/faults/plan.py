@@ -44,6 +44,7 @@ STAYING = {
 }
 CHANGED = "changed"
 KILL = "kill"
+SECOND = "two writers"
 FALSE = ("lying mirror", "other mirror")
 MIRRORS = ("honest mirror", "absent mirror", *FALSE)
 # The first of a plan is taken in turn, so that all of them happen in few runs. The others come by.
@@ -69,12 +70,16 @@ class Mishap:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One call of the engine. C(kill) is where in the file the process dies."""
+    """One call of the engine. C(kill) is where in the file the process dies.
+
+    Another process wants the same C(second) seconds later.
+    """
 
     mishaps: tuple[Mishap, ...] = ()
     of_mirror: tuple[Mishap, ...] = ()
     kill: int | None = None
     stays: str = ""
+    second: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +167,8 @@ def _run(chance: random.Random, plan: Plan) -> Run:
     for kind in kinds:
         mishaps += [Mishap("")] * chance.choice((0, 0, 0, 1, 3))
         mishaps.append(Mishap(kind, chance.randrange(span), chance.randrange(1, 2000)))
-    killed = plan.kind == KILL or (not stays and chance.random() < 0.1)
+    often = 0.5 if plan.kind == SECOND else 0.1
+    killed = plan.kind == KILL or (not stays and chance.random() < often)
     of_mirror = [
         Mishap(chance.choice((*PASSING, "404")), chance.randrange(span), 5)
         for _ in range(chance.randrange(3))
@@ -172,4 +178,5 @@ def _run(chance: random.Random, plan: Plan) -> Run:
         tuple(of_mirror) if plan.mirror else (),
         kill=chance.randrange(plan.size) if killed else None,
         stays=stays,
+        second=chance.random() * 0.3 if plan.kind == SECOND else None,
     )

@@ -30,6 +30,7 @@ from tests.faults import process
 from tests.unit.file_server import Fault, FileServer
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 TOKEN = "hf_secret"
@@ -129,21 +130,27 @@ class Scene:
         for result in results:
             assert result.found is None or result.found in self.good, "a wrong file has the name"
         last = results[-1] if results else None
-        assert last or run.kill is not None, f"it died: {self.log.read_text()}"
+        due = (run.kill is None) + (run.second is not None)
+        assert len(results) >= due, f"it died: {self.log.read_text()}"
         self.results += results
         if run.stays == "full":
+            assert len(results) == 2, f"it died: {self.log.read_text()}"
             self._check_full(results)
             return
-        self._count(run, last, seen)
+        self._count(run, results, seen)
         self._check_waste(run, safe, seen)
         self._check_names(last)
         if last is None:
             return
-        if last.error:
+        for result in results:
+            self._check_end(run, result, is_last=is_last)
+
+    def _check_end(self, run: plans.Run, result: process.Result, *, is_last: bool) -> None:
+        if result.error:
             words = self._words(run)
-            assert words, f"it must end well, but: {last.error}: {last.said}"
+            assert words, f"it must end well, but: {result.error}: {result.said}"
             assert not is_last
-            assert re.search(words, last.said), f"{last.error}: {last.said}"
+            assert re.search(words, result.said), f"{result.error}: {result.said}"
         else:
             self._check_file(run)
 
@@ -219,15 +226,25 @@ class Scene:
     # --- processes ---------------------------------------------------------------------------
 
     def _call(self, task: process.Task, run: plans.Run) -> list[process.Result]:
+        """What the process has to say, and then what the second one has."""
+        with contextlib.ExitStack() as stack:
+            calls = [stack.enter_context(self._process(task))]
+            if run.second is not None:
+                time.sleep(run.second)
+                calls.append(stack.enter_context(self._process(task)))
+            if run.kill is not None:
+                self._kill(calls[0][0])
+            return [result for child, ours in calls for result in self._results(child, ours)]
+
+    @contextlib.contextmanager
+    def _process(self, task: process.Task) -> Iterator[tuple[t.Any, Connection]]:
         context = processes()
         ours, theirs = context.Pipe()
         child = context.Process(target=process.main, args=(task, theirs, str(self.log)))
         child.start()
         theirs.close()
         try:
-            if run.kill is not None:
-                self._kill(child)
-            return self._results(child, ours)
+            yield child, ours
         finally:
             child.kill()
             child.join()
@@ -323,17 +340,20 @@ class Scene:
                     twice = min(end, one.start + one.sent) - max(first, one.start)
                     assert twice <= 0, f"{twice} bytes that were on disk come again: {one}"
 
-    def _count(self, run: plans.Run, last: process.Result | None, seen: list[t.Any]) -> None:
+    def _count(self, run: plans.Run, results: list[process.Result], seen: list[t.Any]) -> None:
         got = [one for one in seen if one.method == "GET" and one.status in (200, 206)]
         hand = process.BUFFER + FIRST_READ
         # What a lane has read of a range that is somebody else's by then.
         self.allowed += sum(hand for one in got if one.sent < one.length)
-        if last is None:
-            self.received += sum(map(self._received, got))
+        if run.kill is not None:
+            # Who else fetched something in this run is not told apart.
             self.allowed += process.NOTE + self.plan.lanes * hand
+        if results:
+            fetched = sum(result.fetched for result in results)
+            assert fetched <= sum(one.length for one in got)
+            self.received += fetched
         else:
-            assert last.fetched <= sum(one.length for one in got)
-            self.received += last.fetched
+            self.received += sum(map(self._received, got))
         self.allowed += self._lost(run)
 
     def _received(self, one: t.Any) -> int:
