@@ -361,6 +361,9 @@ class Scene:
         if one.sent < one.length and one.peer not in self._unread:
             # It had turned away from this one before.
             return 0
+        if one.range and one.status == 200:
+            # From this one as well, but the kernel had it all.
+            return 0
         return max(one.sent - self._unread.get(one.peer, 0), 0)
 
     def _lost(self, run: plans.Run) -> int:
