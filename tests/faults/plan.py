@@ -13,6 +13,7 @@ PASSING = (
     "reset",
     "stall",
     "mute",
+    "away",
     "whole",
     "other part",
     "other size",
@@ -48,7 +49,7 @@ SECOND = "two writers"
 FALSE = ("lying mirror", "other mirror")
 MIRRORS = ("honest mirror", "absent mirror", *FALSE)
 # The first of a plan is taken in turn, so that all of them happen in few runs. The others come by.
-RARE = {"chunked", "short chunked", "other size", "451", "absent mirror"}
+RARE = {"away", "chunked", "short chunked", "other size", "451", "absent mirror"}
 KINDS = tuple(
     kind
     for kind in (*PASSING, EXPIRED, *STAYING, CHANGED, KILL, "no ranges", *MIRRORS)
@@ -77,6 +78,8 @@ class Run:
 
     mishaps: tuple[Mishap, ...] = ()
     of_mirror: tuple[Mishap, ...] = ()
+    # Of the requests of the repository itself, where the bytes come from another server.
+    of_hub: tuple[Mishap, ...] = ()
     kill: int | None = None
     stays: str = ""
     second: float | None = None
@@ -173,9 +176,11 @@ def _run(chance: random.Random, plan: Plan) -> Run:
         Mishap(chance.choice((*PASSING, "404")), chance.randrange(span), 5)
         for _ in range(chance.randrange(3))
     ]
+    of_hub = [Mishap(chance.choice(("429", "503"))) for _ in range(chance.randrange(4))]
     return Run(
         tuple(mishaps),
         tuple(of_mirror) if plan.mirror else (),
+        tuple(of_hub) if plan.apart else (),
         kill=chance.randrange(plan.size) if killed else None,
         stays=stays,
         second=chance.random() * 0.3 if plan.kind == SECOND else None,

@@ -7,13 +7,16 @@ import contextlib
 import dataclasses
 import hashlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import random
 import re
 import signal
+import sys
 import threading
 import time
 import typing as t
+import unittest.mock
 import urllib.parse
 from pathlib import Path
 
@@ -55,6 +58,8 @@ def processes() -> t.Any:
     """Where processes come from: each is a copy of one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.process"])
+    with unittest.mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        multiprocessing.forkserver.ensure_running()
     return context
 
 
@@ -162,6 +167,10 @@ class Scene:
         self.mirror.resumed.clear()
         self.bodies.faults.extend(map(self._fault, run.mishaps))
         self.mirror.faults.extend(map(self._fault, run.of_mirror))
+        for number, mishap in enumerate(run.of_hub):
+            fault = self._fault(mishap)
+            method = "HUB" if number else "HEAD"
+            self.server.faults.append(dataclasses.replace(fault, method=method))
         if run.stays == "no room":
             for server in self.servers:
                 server.claimed = 1 << 60
@@ -199,6 +208,7 @@ class Scene:
         if kind.isdecimal() and kind != "429":
             return Fault(status=int(kind))
         wish = {"Retry-After": "0"} if after % 2 else {"RateLimit": '"resolvers";r=0;t=0'}
+        unsaid = {"Content-Length": None}
         if kind == plans.CHANGED:
             content = self.content()[: None if after % 2 else -1]
             self.good.add(hashlib.sha256(content).hexdigest())
@@ -209,6 +219,7 @@ class Scene:
             "reset": Fault(after=after, end="reset"),
             "stall": Fault(after=after, end="stall"),
             "mute": Fault(end="mute"),
+            "away": Fault(end="away"),
             "whole": Fault(ignore_range=True),
             "other part": Fault(shift=-mishap.amount if after % 2 else mishap.amount),
             "other size": Fault(grown=mishap.amount),
@@ -219,7 +230,7 @@ class Scene:
             "short": Fault(lack=mishap.amount),
             "short chunked": Fault(after=after, end="cut", chunked=True),
             "chunked": Fault(chunked=True),
-            "long": Fault(surplus=bytes(mishap.amount)),
+            "long": Fault(surplus=bytes(mishap.amount), headers=unsaid if after % 2 else {}),
             "other etag": Fault(headers={"ETag": '"x"'}),
         }[kind]
 

@@ -22,7 +22,7 @@ class Fault:
     """One misbehaviour, of the next request for a body unless C(method) says otherwise.
 
     After C(after) bytes of the body: C(cut) closes, C(reset) resets, C(stall) falls silent;
-    C(mute) is silent from the start.
+    C(mute) is silent from the start, and C(away) closes instead of an answer.
     C(body) is sent instead of the file, C(surplus) behind it, C(lack) bytes of it are left out, as
     if that were all. A part is C(shift) bytes away from what was asked for, and of a file that is
     said to have C(grown). C(turn) is what the server has from this request on, with its ETag.
@@ -33,7 +33,7 @@ class Fault:
     headers: t.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     body: bytes | None = None
     after: int = 0
-    end: t.Literal["", "cut", "reset", "stall", "mute"] = ""
+    end: t.Literal["", "cut", "reset", "stall", "mute", "away"] = ""
     surplus: bytes = b""
     ignore_range: bool = False
     shift: int = 0
@@ -240,17 +240,22 @@ class FileServer:
         seen.status = status
         if fault.end == "mute":
             self.resumed.wait()
+        if fault.end in ("mute", "away"):
             return False
         lines = [f"HTTP/1.1 {status} Said"]
-        if fault.chunked:
-            headers = {**headers, "Content-Length": None, "Transfer-Encoding": "chunked"}
-        elif "Content-Length" not in headers:
-            headers = {**headers, "Content-Length": str(len(content))}
+        chunked = {"Transfer-Encoding": "chunked"}
+        headers = {
+            **(chunked if fault.chunked else {"Content-Length": str(len(content))}),
+            **headers,
+        }
         lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
         if seen.method == "HEAD":
             return True
-        content += fault.surplus
+        self._send_body(connection, seen, content + fault.surplus, fault)
+        return not fault.end and headers.get("Content-Length") is not None
+
+    def _send_body(self, connection, seen, content, fault) -> None:
         seen.length = len(content)
         limit = fault.after if fault.end else len(content)
         for offset in range(0, min(limit, len(content)), 65536):
@@ -268,4 +273,3 @@ class FileServer:
         if fault.end == "reset":
             linger = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        return not fault.end and headers.get("Content-Length") is not None

@@ -193,7 +193,7 @@ class Http:
                 if response.status_code not in _REDIRECTS or not target or enough(answer):
                     yield answer
                     return
-            url, redirected = urllib.parse.urljoin(url, target), True
+            url, redirected = _led_to(url, target), True
         raise Unavailable(f"{without_secrets(url)} redirects in a circle.")
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
@@ -226,6 +226,13 @@ def _shut(stream: t.Any) -> None:
         with contextlib.suppress(OSError):
             # Not what TLS makes of it: that would take the layer away from its reader.
             socket.socket.shutdown(plain, socket.SHUT_RDWR)
+
+
+def _led_to(url: str, target: str) -> str:
+    try:
+        return urllib.parse.urljoin(url, target)
+    except ValueError as error:
+        raise Unavailable(f"{without_secrets(url)} redirects to what is no URL.") from error
 
 
 def _origin(url: str) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.download.resolve impo
         ("bytes 5-/10", None),
         ("items 0-9/10", None),
         ("bytes -1-9/10", None),
+        (f"bytes 0-{'9' * 5000}/*", None),
     ],
 )
 def test_content_range(text, part):
