@@ -257,7 +257,7 @@ def _translated(where: str) -> Iterator[None]:
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         said = _hidden(str(error)) or type(error).__name__
-        raise Lost(f"The connection to {where} failed: {said}.") from error
+        raise Lost(f"The connection to {where} failed: {said.rstrip('.')}.") from error
 
 
 def _hidden(text: str) -> str:

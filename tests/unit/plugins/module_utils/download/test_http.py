@@ -134,6 +134,28 @@ def test_reader_that_waits_can_be_woken(server, buffer):
         waker.join()
 
 
+def wait_for_an_answer(client, url):
+    started = time.monotonic()
+    with pytest.raises(Lost), client.open("GET", url):
+        pass
+    assert time.monotonic() - started < 30
+
+
+def test_whoever_waits_for_an_answer_can_be_woken(server):
+    with http.Http(timeout=60) as client:
+        server.faults.append(Fault(end="mute"))
+        waker = threading.Timer(0.3, client.abort)
+        waker.start()
+        wait_for_an_answer(client, server.plain)
+        waker.join()
+        # Who was not even connected by then does not wait either.
+        server.faults.append(Fault(end="mute"))
+        wait_for_an_answer(client, server.plain)
+        client.renew()
+        with client.open("HEAD", server.plain) as answer:
+            assert answer.status == 200
+
+
 @pytest.fixture
 def encrypted(server, tmp_path):
     """The server behind TLS: its address, and a client that trusts it."""
