@@ -122,8 +122,11 @@ class Lane(threading.Thread):
             self._http = http
             while todo := self._todo.get():
                 board, job, ask = todo
+                http.renew()
                 with _Caught() as caught:
-                    self._fetch(http, board, job, ask)
+                    # Whoever aborts it from here on wakes it.
+                    if not job.void:
+                        self._fetch(http, board, job, ask)
                 self._answer = None
                 self._judge(job)
                 self._events.put(Ended(self, job, caught.fault))
@@ -135,9 +138,6 @@ class Lane(threading.Thread):
 
     def _fetch(self, http: Http, board: Board, job: Job, ask: Ask) -> None:
         end = job.end
-        http.renew()
-        if job.void:
-            return
         with http.open("GET", ask.url, ask.headers(job.first, end)) as answer:
             self._answer = answer
             if job.void:
