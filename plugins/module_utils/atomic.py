@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import tempfile
 import typing as t
 from pathlib import Path
+
+_PREFIX = ".edgellm-"
 
 
 def write_json(path: str, value: t.Any, *, mode: int = 0o644) -> None:
@@ -21,13 +25,35 @@ def write_json(path: str, value: t.Any, *, mode: int = 0o644) -> None:
 
 def write_bytes(target: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace the file by this content, in one step."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".edgellm-")
-    staged = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
+    _sweep(target.parent)
+    handle, staged = _staged(target.parent)
+    with os.fdopen(handle, "wb") as stream:
+        try:
             stream.write(content)
-        staged.chmod(mode)
-        staged.replace(target)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
+            stream.flush()
+            staged.chmod(mode)
+            staged.replace(target)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+
+
+def _staged(folder: Path) -> tuple[int, Path]:
+    """A new file with a lock, by which others see that its writer is alive."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX)
+        # Nobody holds it for long. Where there are no locks, nobody sweeps either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return handle, Path(name)
+        # Swept in between.
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed left behind."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()

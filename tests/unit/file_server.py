@@ -21,8 +21,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Fault:
     """One misbehaviour, of the next request for a body unless C(method) says otherwise.
 
-    After C(after) bytes of the body: C(cut) closes, C(reset) resets, C(stall) falls silent.
-    C(body) is sent instead of the file, C(surplus) behind it.
+    After C(after) bytes of the body: C(cut) closes, C(reset) resets, C(stall) falls silent;
+    C(mute) is silent from the start, and C(away) closes instead of an answer.
+    C(body) is sent instead of the file, C(surplus) behind it, C(lack) bytes of it are left out, as
+    if that were all. A part is C(shift) bytes away from what was asked for, and of a file that is
+    said to have C(grown). C(turn) is what the server has from this request on, with its ETag.
     """
 
     method: str = "GET"
@@ -30,10 +33,14 @@ class Fault:
     headers: t.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     body: bytes | None = None
     after: int = 0
-    end: t.Literal["", "cut", "reset", "stall"] = ""
+    end: t.Literal["", "cut", "reset", "stall", "mute", "away"] = ""
     surplus: bytes = b""
     ignore_range: bool = False
     shift: int = 0
+    lack: int = 0
+    grown: int = 0
+    chunked: bool = False
+    turn: tuple[bytes, str] | None = None
 
 
 @dataclasses.dataclass
@@ -47,6 +54,10 @@ class Seen:
     connection: int = 0
     status: int = 0
     sent: int = 0
+    # Of the whole body.
+    length: int = 0
+    # The port of whoever asks.
+    peer: int = 0
 
     @property
     def range(self) -> str | None:
@@ -74,6 +85,8 @@ class FileServer:
         self.states_sha256 = True
         self.ranges = True
         self.honours_if_range = True
+        # What it says of the size when nobody has asked for the bytes yet.
+        self.claimed: int | None = None
         self.faults: collections.deque[Fault] = collections.deque()
         self.seen: list[Seen] = []
         self.links: set[str] = set()
@@ -143,6 +156,7 @@ class FileServer:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             while request := self._read(stream):
                 request.connection = connection.fileno()
+                request.peer = connection.getpeername()[1]
                 self.seen.append(request)
                 if not self._answer(connection, request):
                     break
@@ -184,7 +198,7 @@ class FileServer:
         headers: dict[str, str | None] = {
             "Location": f"{self.cdn.url}/signed/{name if name in self.files else 'x'}?{link}",
             "X-Repo-Commit": COMMIT,
-            "X-Linked-Size": str(len(content)),
+            "X-Linked-Size": str(self.claimed or len(content)),
         }
         if self.states_sha256:
             headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
@@ -208,8 +222,13 @@ class FileServer:
             end = min(int(match[2]) + 1, total) if match[2] else total
             content, status = content[start + fault.shift : end + fault.shift], 206
             first = start + fault.shift
-            headers["Content-Range"] = f"bytes {first}-{end + fault.shift - 1}/{total}"
+            said = total + fault.grown
+            headers["Content-Range"] = f"bytes {first}-{end + fault.shift - 1}/{said}"
+        if seen.method == "HEAD" and self.claimed:
+            headers["Content-Length"] = str(self.claimed)
         headers.update(fault.headers)
+        if fault.lack:
+            content = content[: -fault.lack]
         return self._send(connection, seen, fault.status or status, headers, content, fault)
 
     def _content(self, name: str) -> bytes:
@@ -217,33 +236,48 @@ class FileServer:
 
     def _fault(self, method: str) -> Fault | None:
         with self._faulting:
-            if self.faults and self.faults[0].method == method:
-                return self.faults.popleft()
-            return None
+            if not self.faults or self.faults[0].method != method:
+                return None
+            fault = self.faults.popleft()
+            if fault.turn:
+                self.content, self.etag = fault.turn
+            return fault
 
     def _send(self, connection, seen, status, headers, content, fault=None) -> bool:
         fault = fault or Fault()
         seen.status = status
+        if fault.end == "mute":
+            self.resumed.wait()
+        if fault.end in ("mute", "away"):
+            return False
         lines = [f"HTTP/1.1 {status} Said"]
-        if "Content-Length" not in headers:
-            headers = {**headers, "Content-Length": str(len(content))}
+        chunked = {"Transfer-Encoding": "chunked"}
+        headers = {
+            **(chunked if fault.chunked else {"Content-Length": str(len(content))}),
+            **headers,
+        }
         lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
         if seen.method == "HEAD":
             return True
-        content += fault.surplus
+        self._send_body(connection, seen, content + fault.surplus, fault)
+        return not fault.end and headers.get("Content-Length") is not None
+
+    def _send_body(self, connection, seen, content, fault) -> None:
+        seen.length = len(content)
         limit = fault.after if fault.end else len(content)
         for offset in range(0, min(limit, len(content)), 65536):
             piece = content[offset : min(offset + 65536, limit)]
-            connection.sendall(piece)
+            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if fault.chunked else piece)
             seen.sent += len(piece)
             if self.pause_at is not None and seen.start + seen.sent >= self.pause_at:
                 self.pause_at = None
                 self.paused.set()
                 self.resumed.wait()
+        if fault.chunked and not fault.end:
+            connection.sendall(b"0\r\n\r\n")
         if fault.end == "stall":
             self.resumed.wait()
         if fault.end == "reset":
             linger = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        return not fault.end and headers.get("Content-Length") is not None

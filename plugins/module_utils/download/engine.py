@@ -157,7 +157,12 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
 
     try:
         with open_http() as http:
-            return _Work(wanted, manner, http, open_http, patience).run()
+            work = _Work(wanted, manner, http, open_http, patience)
+            try:
+                return work.run()
+            except (DownloadError, Refused) as error:
+                work.add_passed(error)
+                raise
     except OSError as error:
         raise _disk(wanted, error) from error
 
@@ -203,10 +208,31 @@ class _Work:
         # Who delivered, and why others did not.
         self.source = wanted.source
         self.passed: dict[str, str] = {}
+        self.liars: set[str] = set()
+        self.wrong: Mismatch | None = None
 
     def run(self) -> Outcome:
+<<<<<<< HEAD
         reason = ""
         while self.changes < MAX_CHANGES:
+=======
+        reason = "The file at its place changes all the time."
+        for _again in range(MAX_CHANGES):
+            before = look(self.wanted.dest)
+            plan = self.decide(before)
+            if self.manner.check_mode:
+                return self.outcome(plan, before)
+            if not plan.changed:
+                self.remember(plan)
+                # Whoever was killed just after the file got its name could not tidy up.
+                partial.discard_others(self.wanted.dest)
+                return self.outcome(plan, before)
+            if (
+                self.manner.fetch_at_most is not None
+                and plan.bytes_fetch > self.manner.fetch_at_most
+            ):
+                return dataclasses.replace(self.outcome(plan, before), deferred=True)
+>>>>>>> wip6-faults
             try:
                 outcome = self.attempt()
             except (Changed, Locked, _Overtaken) as error:
@@ -370,6 +396,8 @@ class _Work:
         if sha256 is None:
             return
         for mirror in self.wanted.mirrors:
+            if mirror.name in self.liars:
+                continue
             try:
                 remote = resolve.resolve(self.http, mirror, Patience(min(self.manner.retries, 1)))
                 resolve.size_of(remote, size, mirror.name)
@@ -490,22 +518,25 @@ class _Work:
 
     def complete(self, part: partial.Partial, plan: Plan) -> str:
         """Fetch what is missing and prove the whole, from whoever delivers; gives its SHA-256."""
-        wrong: Mismatch | None = None
         for mirror, remote in self.mirrored(part.identity.size, part.identity.sha256):
+            part.etag = None
             try:
                 return self.complete_from(part, mirror, remote)
             except Mismatch as error:
-                if wrong:
+                if self.wrong:
                     part.remove()
                     raise
-                wrong = error
+                self.wrong = error
+                self.liars.add(mirror.name)
                 self.passed[mirror.name] = str(error)
+                if plan.remote is None:
+                    # What it said of the size was believed as well.
+                    raise Changed(str(error)) from error
             except DownloadError as error:
                 if isinstance(error, Locked):
                     raise
                 self.passed[mirror.name] = str(error)
             self.patience.refill()
-            part.etag = None
         source = self.wanted.source
         try:
             remote = plan.remote or resolve.resolve(self.http, self.origin(), self.patience)
@@ -515,10 +546,11 @@ class _Work:
             part.remove()
             raise
         except (DownloadError, Refused) as error:
-            if wrong is None or isinstance(error, Changed):
+            if self.wrong is None or isinstance(error, Changed):
                 raise
-            # That a mirror lied is the worse news.
-            raise wrong from error
+            # That a mirror lied is the worse news, but not the only one.
+            self.wrong.args = (f"{self.wrong} Then the source failed: {error}",)
+            raise self.wrong from error
 
     def complete_from(self, part: partial.Partial, source: Source, remote: Remote) -> str:
         identity = part.identity
@@ -558,6 +590,7 @@ class _Work:
             report=report,
             magic=self.wanted.magic,
             shape=self.manner.shape,
+            keeps_etag=source is self.wanted.source,
         )
         self.manner.enter("fetching", None)
         try:
@@ -601,6 +634,13 @@ class _Work:
             pieces.write(path, noted)
         else:
             path.unlink(missing_ok=True)
+
+    def add_passed(self, error: Exception) -> None:
+        """Have the error say as well what was wrong with those who were asked before."""
+        said = str(error)
+        others = [text for text in self.passed.values() if text not in said]
+        if others:
+            error.args = (f"{said} Of the mirrors: {' '.join(others)}",)
 
     def outcome(self, plan: Plan, before: Present | None) -> Outcome:
         source = self.source
@@ -669,5 +709,10 @@ def _disk(wanted: Wanted, error: OSError) -> DownloadError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError(
             f"{place} is full. What was fetched is kept: make room and run it again."
+        )
+    if error.errno == errno.EFBIG:
+        return DownloadError(
+            f"A file in {place} may not become larger than it is: the file system or a limit "
+            "(ulimit -f) is in the way. What was fetched is kept: lift it and run it again."
         )
     return DownloadError(f"{error.filename or place}: {error.strerror or error}.")

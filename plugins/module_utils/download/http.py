@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import functools
 import re
 import socket
 import typing as t
@@ -34,6 +35,7 @@ if t.TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 
@@ -93,12 +95,7 @@ class Answer:
 
     def abort(self) -> None:
         """Wake whoever waits for the body; may be called by another thread."""
-        stream = self._response.extensions.get("network_stream")
-        plain = stream.get_extra_info("socket") if stream else None
-        if plain is not None:
-            with contextlib.suppress(OSError):
-                # Not what TLS makes of it: that would take the layer away from its reader.
-                socket.socket.shutdown(plain, socket.SHUT_RDWR)
+        _shut(self._response.extensions.get("network_stream"))
 
     def _socket(self) -> socket.socket | None:
         """What brings the bytes of the body and nothing else."""
@@ -157,6 +154,10 @@ class Http:
         self._token = token
         self._token_for = _origin(token_for) if token_for else ""
         self._clients: dict[str, httpx.Client] = {}
+        # The last connection to each host, and the host that is being asked.
+        self._streams: dict[str, t.Any] = {}
+        self._asked = ""
+        self._unwanted = False
 
     def __enter__(self) -> Http:
         return self
@@ -164,6 +165,15 @@ class Http:
     def __exit__(self, *_error: object) -> None:
         for client in self._clients.values():
             client.close()
+
+    def renew(self) -> None:
+        """From here on an answer is wanted again."""
+        self._unwanted = False
+
+    def abort(self) -> None:
+        """Wake whoever waits for an answer, until C(renew); may be called by another thread."""
+        self._unwanted = True
+        _shut(self._streams.get(self._asked))
 
     @contextlib.contextmanager
     def open(
@@ -183,7 +193,7 @@ class Http:
                 if response.status_code not in _REDIRECTS or not target or enough(answer):
                     yield answer
                     return
-            url, redirected = urllib.parse.urljoin(url, target), True
+            url, redirected = _led_to(url, target), True
         raise Unavailable(f"{without_secrets(url)} redirects in a circle.")
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
@@ -198,7 +208,31 @@ class Http:
             sent["Authorization"] = f"Bearer {self._token}"
         with _translated(without_secrets(url)):
             request = client.build_request(method, url, headers=sent)
+            request.extensions["trace"] = functools.partial(self._trace, origin)
+            self._asked = origin
             return client.send(request, stream=True, follow_redirects=False)
+
+    def _trace(self, origin: str, event: str, info: Mapping[str, t.Any]) -> None:
+        """Keep the connection as soon as there is one: the response comes only with an answer."""
+        if event in _CONNECTED:
+            self._streams[origin] = info["return_value"]
+            if self._unwanted:
+                _shut(info["return_value"])
+
+
+def _shut(stream: t.Any) -> None:
+    plain = stream.get_extra_info("socket") if stream else None
+    if plain is not None:
+        with contextlib.suppress(OSError):
+            # Not what TLS makes of it: that would take the layer away from its reader.
+            socket.socket.shutdown(plain, socket.SHUT_RDWR)
+
+
+def _led_to(url: str, target: str) -> str:
+    try:
+        return urllib.parse.urljoin(url, target)
+    except ValueError as error:
+        raise Unavailable(f"{without_secrets(url)} redirects to what is no URL.") from error
 
 
 def _origin(url: str) -> str:
@@ -223,7 +257,7 @@ def _translated(where: str) -> Iterator[None]:
         ) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         said = _hidden(str(error)) or type(error).__name__
-        raise Lost(f"The connection to {where} failed: {said}.") from error
+        raise Lost(f"The connection to {where} failed: {said.rstrip('.')}.") from error
 
 
 def _hidden(text: str) -> str:

@@ -34,10 +34,12 @@ class Identity:
 
     def continues(self, other: Identity) -> bool:
         """Whether what was fetched of the other is good for this one."""
-        mine = (self.size, self.sha256, self.version)
-        if mine != (other.size, other.sha256, other.version):
+        if (self.size, self.sha256) != (other.size, other.sha256):
             return False
-        # The same hash, said by the source itself, is the same content wherever it lies.
-        if self.sha256 and self.sha256 == self.version:
+        # The same hash, said by the source itself or with no other version beside it (as for what
+        # a mirror began), is the same content wherever it lies.
+        if self.sha256 and self.sha256 in (self.version, other.version):
             return True
+        if self.version != other.version:
+            return False
         return self.source == other.source and bool(self.sha256 or self.version)

@@ -81,11 +81,15 @@ def write(path: Path, entry: Entry) -> None:
     said: dict[str, t.Any] = {"journal": VERSION, **dataclasses.asdict(entry)}
     # A fixed name: only the holder of the lock writes, and a kill leaves no litter.
     staged = path.with_name(f"{path.name}.new")
-    with staged.open("w", encoding="utf-8") as stream:
-        json.dump(said, stream, ensure_ascii=False, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(path)
+    try:
+        with staged.open("w", encoding="utf-8") as stream:
+            json.dump(said, stream, ensure_ascii=False, sort_keys=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 class Note:

@@ -98,6 +98,7 @@ class Lane(threading.Thread):
         self._throttle = throttle
         self._events = events
         self._todo: queue.SimpleQueue[tuple[Board, Job, Ask] | None] = queue.SimpleQueue()
+        self._http: Http | None = None
         self._answer: Answer | None = None
         self._buffer = memoryview(bytearray(throttle.piece(BUFFER)))
 
@@ -109,17 +110,23 @@ class Lane(threading.Thread):
         self._todo.put(None)
 
     def abort(self) -> None:
-        """Do not let it wait for a body that nobody wants any more."""
-        answer = self._answer
+        """Do not let it wait for what nobody wants any more. Its job must be void before."""
+        http, answer = self._http, self._answer
+        if http is not None:
+            http.abort()
         if answer is not None:
             answer.abort()
 
     def run(self) -> None:
         with self._open_http() as http:
+            self._http = http
             while todo := self._todo.get():
                 board, job, ask = todo
+                http.renew()
                 with _Caught() as caught:
-                    self._fetch(http, board, job, ask)
+                    # Whoever aborts it from here on wakes it.
+                    if not job.void:
+                        self._fetch(http, board, job, ask)
                 self._answer = None
                 self._judge(job)
                 self._events.put(Ended(self, job, caught.fault))

@@ -19,7 +19,9 @@ if t.TYPE_CHECKING:
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
-_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+# No file has more digits, and more than Python reads would be an error of another kind.
+_SIZE = re.compile(r"[0-9]{1,19}")
+_RANGE = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
 # Links that are signed for one method answer these to another.
 _NO_HEAD = (400, 403, 405, 501)
 
@@ -77,7 +79,7 @@ def _resolve(http: Http, source: Source) -> Remote:
 
 def _is_linked(answer: Answer) -> bool:
     """Whether this redirect tells all there is to know."""
-    return str(answer.headers.get("x-linked-size", "")).isdecimal()
+    return bool(_SIZE.fullmatch(answer.headers.get("x-linked-size", "")))
 
 
 def _remote(source: Source, answer: Answer) -> Remote:

@@ -72,6 +72,7 @@ class Transfer:
         report: Callable[[int], None],
         magic: bytes = b"",
         shape: Shape | None = None,
+        keeps_etag: bool = True,
     ) -> None:
         shape = shape or Shape()
         self._open_http = open_http
@@ -79,6 +80,8 @@ class Transfer:
         self._patience = patience
         self._is_same = is_same
         self._report = report
+        # Of a mirror it would only mislead whoever goes on elsewhere.
+        self._keeps_etag = keeps_etag
         self._size = partial.identity.size
         self._farthest = partial.done
         self._throttle = Throttle(shape.max_rate)
@@ -199,7 +202,8 @@ class Transfer:
 
     def _welcome(self, etag: str | None) -> None:
         """A good answer: as many more as may be."""
-        self._partial.etag = etag
+        if self._keeps_etag:
+            self._partial.etag = etag
         if etag:
             self._ask = dataclasses.replace(self._ask, etag=etag)
         self._wrong_parts = self._expired = 0

@@ -591,6 +591,18 @@ def test_disk_that_fills_up_keeps_what_is_there(fetch, hub, dest, content, monke
     assert dest.read_bytes() == content
 
 
+def test_limit_of_files_is_named(fetch, hub, dest, content, monkeypatch):
+    def limited(_handle, _data, _offset):
+        raise OSError(27, "File too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", limited)
+        with pytest.raises(errors.DownloadError, match=r"may not become larger.*ulimit"):
+            fetch(hub())
+    fetch(hub())
+    assert dest.read_bytes() == content
+
+
 # --- rule 7: the end -----------------------------------------------------------------------------
 
 
@@ -773,6 +785,19 @@ def test_impossible_place_is_refused(server, fetch, hub, tmp_path, folder, place
     with pytest.raises(errors.Refused, match=said):
         fetch(hub(), dest=tmp_path / place)
     assert server.seen == []
+
+
+def test_what_a_kill_just_after_the_end_left_goes_with_the_next_run(
+    server, fetch, hub, dest, folder
+):
+    fetch(hub())
+    part = f"x.gguf.{server.sha256[:12]}.part"
+    for end in ("lock", "note"):
+        (folder / f"{part}.{end}").write_text("")
+    assert fetch(hub(), check_mode=True).changed is False
+    assert len(names(folder)) == 4
+    assert fetch(hub()).changed is False
+    assert names(folder) == COMPLETE
 
 
 def test_partials_of_other_versions_go_with_the_new_file(server, fetch, cut, hub, dest, folder):

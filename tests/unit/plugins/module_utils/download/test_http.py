@@ -44,10 +44,13 @@ def test_redirects_in_a_circle_end(server, client):
     assert len(server.seen) == http.MAX_REDIRECTS + 1
 
 
-@pytest.mark.parametrize("target", ["ftp://example.com/x?Signature=hush", "http://:80/?hush=1"])
+@pytest.mark.parametrize(
+    "target",
+    ["ftp://example.com/x?Signature=hush", "http://:80/?hush=1", "http://[hush", "http://hush]/x"],
+)
 def test_redirect_to_nowhere_is_told_without_secrets(server, client, target):
     server.faults.append(redirect(target))
-    leads_nowhere = pytest.raises(Unavailable, match="leads nowhere")
+    leads_nowhere = pytest.raises(Unavailable, match=r"leads nowhere|is no URL")
     with leads_nowhere as caught, client.open("HEAD", server.plain):
         pass
     assert "hush" not in str(caught.value)
@@ -129,6 +132,28 @@ def test_reader_that_waits_can_be_woken(server, buffer):
             joined(answer, buffer)
         assert time.monotonic() - started < 30
         waker.join()
+
+
+def wait_for_an_answer(client, url):
+    started = time.monotonic()
+    with pytest.raises(Lost), client.open("GET", url):
+        pass
+    assert time.monotonic() - started < 30
+
+
+def test_whoever_waits_for_an_answer_can_be_woken(server):
+    with http.Http(timeout=60) as client:
+        server.faults.append(Fault(end="mute"))
+        waker = threading.Timer(0.3, client.abort)
+        waker.start()
+        wait_for_an_answer(client, server.plain)
+        waker.join()
+        # Who was not even connected by then does not wait either.
+        server.faults.append(Fault(end="mute"))
+        wait_for_an_answer(client, server.plain)
+        client.renew()
+        with client.open("HEAD", server.plain) as answer:
+            assert answer.status == 200
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
 
 import pytest
@@ -144,3 +145,19 @@ def test_both_together_are_all_that_is_there():
     assert journal.merged(entry, None) is entry
     both = journal.merged(entry, Entry(PROVABLE, ((5, 20), (60, 70)), '"new"'))
     assert both == Entry(PROVABLE, ((0, 20), (50, 70)), '"new"')
+
+
+def test_journal_that_cannot_be_written_leaves_the_old_one_alone(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    old = journal.Entry(Identity("x", 10, "aa" * 32), ((0, 5),))
+    journal.write(path, old)
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.write(path, journal.Entry(old.identity, ((0, 9),)))
+    assert journal.read(path) == old
+    assert list(tmp_path.iterdir()) == [path]

@@ -120,6 +120,21 @@ def test_lane_that_is_never_answered_does_not_hold_the_end_hostage(
     assert len(lost) == 1
 
 
+def lanes_alive():
+    return [thread for thread in threading.enumerate() if thread.name == "lane"]
+
+
+def test_lane_that_is_never_answered_is_woken_at_the_end(server, lanes, hub, dest, content):
+    server.faults.extend([Fault(), Fault(end="mute"), Fault(), Fault(), Fault(status=404)])
+    with pytest.raises(errors.Unavailable):
+        lanes(hub(), timeout=100)
+    deadline = time.monotonic() + 30
+    while lanes_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert lanes_alive() == []
+    assert not server.resumed.is_set()
+
+
 def test_line_that_breaks_for_all_counts_once(server, lanes, hub, dest, content):
     server.faults.extend([Fault(after=10, end="stall")] * LANES)
     outcome = lanes(hub(), timeout=1, retries=1)
@@ -181,6 +196,26 @@ def test_links_that_expire_are_resolved_again(server, lanes, hub, dest, content)
     server.faults.extend([Fault(), Fault(status=403), Fault()])
     assert lanes(hub()).retries == 1
     assert dest.read_bytes() == content
+
+
+def test_links_that_expire_all_at_once_cost_one_retry(
+    server, lanes, hub, dest, content, monkeypatch
+):
+    # Nobody is refused before all have asked.
+    together = threading.Barrier(LANES)
+    send = type(server)._send
+
+    def meet(self, connection, seen, status, *rest):
+        if status == 403:
+            together.wait(30)
+        return send(self, connection, seen, status, *rest)
+
+    monkeypatch.setattr(type(server), "_send", meet)
+    server.faults.extend([Fault(), *[Fault(status=403)] * LANES])
+    assert lanes(hub()).retries == 1
+    assert dest.read_bytes() == content
+    refused = [seen for seen in server.requests() if seen.status == 403]
+    assert len(refused) == LANES
 
 
 def test_links_that_are_refused_again_leave_one_lane(server, lanes, hub, dest, content):

@@ -144,3 +144,50 @@ def test_damaged_beginning_is_not_blamed_on_the_mirror(have, hub, mirror, dest, 
     outcome = have(hub(), mirror)
     assert dest.read_bytes() == content
     assert (outcome.bytes_reused, outcome.warnings) == (0, ())
+
+
+def test_mirror_of_another_size_does_not_keep_the_source_from_delivering(
+    have, hub, serving, server, dest, content
+):
+    # With a given hash the size is first what the mirror says.
+    outcome = have(hub(), serving(LIE[:-1]), sha256=server.sha256)
+    assert dest.read_bytes() == content
+    assert f"but {server.sha256} was expected" in outcome.warnings[0]
+
+
+def test_failure_of_the_source_tells_of_the_mirrors_too(have, hub, server, nobody, mirror):
+    server.faults.append(Fault(status=404))
+    mirror.content = LIE[:-1]
+    with pytest.raises(errors.Unavailable) as caught:
+        have(hub(), f"{nobody}/x", mirror)
+    said = str(caught.value)
+    assert "answers 404" in said
+    assert f"{nobody}/x cannot be reached" in said
+    assert f"{mirror.plain} has {SIZE - 1} bytes" in said
+
+
+def test_after_a_lie_the_failure_of_the_source_is_told_too(have, hub, server, serving):
+    server.faults.append(Fault(status=404))
+    with pytest.raises(errors.Mismatch, match=r"was expected.*Then the source failed.*answers 404"):
+        have(hub(), serving(LIE))
+
+
+def test_etag_of_a_mirror_is_no_condition_for_the_source(have, hub, server, mirror, dest, content):
+    mirror.faults.extend([Fault(after=CUT, end="cut")] * 2)
+    with pytest.raises(errors.DownloadError):
+        have(hub(endpoint="http://127.0.0.1:1"), mirror, sha256=server.sha256, retries=0)
+    outcome = have(hub())
+    assert dest.read_bytes() == content
+    assert outcome.bytes_reused == CUT
+    # A condition that is not met would have cost an answer with the whole.
+    assert [(seen.status, seen.start) for seen in server.requests()] == [(206, CUT)]
+
+
+def test_what_a_mirror_began_the_address_goes_on_with(have, plain, server, mirror, dest, content):
+    mirror.faults.extend([Fault(after=CUT, end="cut")] * 2)
+    server.faults.append(Fault("HEAD", status=404))
+    with pytest.raises(errors.DownloadError):
+        have(plain(), mirror, sha256=server.sha256, retries=0)
+    outcome = have(plain(), sha256=server.sha256)
+    assert dest.read_bytes() == content
+    assert (outcome.bytes_reused, outcome.bytes_fetched) == (CUT, SIZE - CUT)
