@@ -18,8 +18,8 @@ from tests.bench.tools import LANES, LANES_OF_ARIA2, Errand, Tool, environment
 # Seconds between two kills, and how much more it is by chance.
 APART = 2.0
 MORE = 0.3
-# Of all connections together: what is fetched between the kills is about two thirds of the file.
-SHARE = 1.5
+# How much less than the file comes between the kills, at most.
+SHARE = 1.25
 LOOK = 0.01
 CONNECTIONS = {"gguf_file": LANES, "aria2c": LANES_OF_ARIA2}
 
@@ -37,7 +37,7 @@ class Killed:
     @property
     def excess(self) -> float:
         """What was sent beyond the file, as a part of its size."""
-        return self.sent / self.size - 1
+        return (self.sent - self.size) / self.size
 
 
 def rate_for(sample: Sample, kills: int, connections: int) -> int:
