@@ -1,6 +1,6 @@
 # Every target is one command of scripts/ or of the tools in .venv; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo here venv test test-full lint check unit contract molecule build lock clean dev
+.PHONY: help demo here venv test test-full lint check unit contract molecule bench-download build lock clean dev
 MAKEFLAGS += --no-print-directory
 
 PYTEST = .venv/bin/python -m pytest
@@ -9,7 +9,7 @@ PARALLEL = -n 2 --dist loadgroup
 S ?= site
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 demo: ## a lab box goes from bare to answering; nothing to configure
 	@scripts/demo
@@ -39,6 +39,9 @@ contract: dev ## what we rely on in Ollama: make contract OLLAMA_URL=http://… 
 
 molecule: dev ## one scenario of molecule/: make molecule S=site
 	@scripts/molecule $(S)
+
+bench-download: dev ## gguf_file beside curl, aria2c and hf; SIZE=256M CASES=a,b for a short one
+	@scripts/bench-download
 
 build: dev ## the collection as a tarball, in build/
 	@.venv/bin/ansible-galaxy collection build --force --output-path build

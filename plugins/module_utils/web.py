@@ -7,11 +7,17 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 import traceback
+import types
 import typing as t
 import urllib.parse
 
 from .errors import Refused
+
+# The program httpx of that package draws tables. To import what it draws them with takes as long as
+# the rest of httpx, and Debian installs it along; without that program httpx is still whole.
+sys.modules.setdefault("httpx._main", types.ModuleType("httpx._main"))
 
 try:
     # "as httpx": exported on purpose, this is where everybody gets it from.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import os
 import threading
@@ -21,7 +22,7 @@ PIECE = 1024 * 1024
 
 
 class Follower:
-    """Hashes behind the writer, in a thread of its own: hashing and waiting need no turns.
+    """Hashes behind the writer, in threads of its own: hashing and waiting need no turns.
 
     It reads what is in the file, so what is proved is what is there, whoever wrote it.
     """
@@ -29,7 +30,8 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._hash = hashlib.sha256()
-        # Those of the stretches on the way.
+        # Those of the stretches on the way. They need not wait for that of the whole.
+        self._aside = concurrent.futures.ThreadPoolExecutor(1, "sha256")
         self.pieces: list[str] = []
         self._piece = hashlib.sha256()
         self._end = 0
@@ -65,6 +67,7 @@ class Follower:
                 self._end = 0
             self._news.notify()
         self._thread.join()
+        self._aside.shutdown()
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -90,8 +93,9 @@ class Follower:
             if not data:
                 self._error = OSError(0, "the file became shorter while it was read")
                 return
+            piece = self._aside.submit(self._piece.update, data)
             self._hash.update(data)
-            self._piece.update(data)
+            piece.result()
             done += len(data)
             if done % pieces.PIECE == 0:
                 self._end_piece()

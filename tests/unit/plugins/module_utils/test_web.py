@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from ansible_collections.edgellm.host.plugins.module_utils import web
 from ansible_collections.edgellm.host.plugins.module_utils.errors import Refused
@@ -35,3 +39,13 @@ def test_silence_is_limited_but_a_connection_more_so():
 def test_url_that_is_none_is_refused(url):
     with pytest.raises(Refused, match="URL"):
         web.open_client(url, timeout=1)
+
+
+def test_httpx_comes_without_what_its_program_needs(root):
+    # In this process somebody else may have imported it all.
+    program = f"import sys, {web.__name__} as web; web.httpx.Client().close(); print(*sys.modules)"
+    env = {**os.environ, "PYTHONPATH": str(root / "collections")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, check=True, capture_output=True, text=True
+    )
+    assert {"click", "rich"} & set(done.stdout.split()) == set()
