@@ -212,27 +212,8 @@ class _Work:
         self.wrong: Mismatch | None = None
 
     def run(self) -> Outcome:
-<<<<<<< HEAD
         reason = ""
         while self.changes < MAX_CHANGES:
-=======
-        reason = "The file at its place changes all the time."
-        for _again in range(MAX_CHANGES):
-            before = look(self.wanted.dest)
-            plan = self.decide(before)
-            if self.manner.check_mode:
-                return self.outcome(plan, before)
-            if not plan.changed:
-                self.remember(plan)
-                # Whoever was killed just after the file got its name could not tidy up.
-                partial.discard_others(self.wanted.dest)
-                return self.outcome(plan, before)
-            if (
-                self.manner.fetch_at_most is not None
-                and plan.bytes_fetch > self.manner.fetch_at_most
-            ):
-                return dataclasses.replace(self.outcome(plan, before), deferred=True)
->>>>>>> wip6-faults
             try:
                 outcome = self.attempt()
             except (Changed, Locked, _Overtaken) as error:
@@ -274,8 +255,9 @@ class _Work:
     def confirm(self, plan: Plan) -> Outcome:
         """What is there is right, perhaps because another writer was faster."""
         self.remember(plan)
-        if self.attached or self.changes:
-            partial.discard_others(self.wanted.dest)
+        # Whoever was killed just after the file got its name could not tidy up, nor do those who
+        # were overtaken.
+        partial.discard_others(self.wanted.dest)
         # What was fetched until then came all the same.
         return self.outcome(dataclasses.replace(plan, bytes_fetch=self.fetched), self.before)
 
