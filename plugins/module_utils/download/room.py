@@ -51,10 +51,10 @@ class Room:
 class Need:
     """So many bytes, under this path and for this purpose. Not if C(linked) is on the same disk."""
 
-    path: Path
+    path: str
     size: int
     purpose: str = FILE
-    linked: Path | None = None
+    linked: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +101,17 @@ class Lack:
 
 def needs(dest: Path, missing: int, size: int, rooms: Iterable[Room]) -> tuple[Need, ...]:
     """What a file of this size takes that lacks so many bytes. Pure."""
-    found = [Need(dest.parent, missing)]
+    folder = str(dest.parent)
+    found = [Need(folder, missing)]
     for room in rooms:
         purpose = f"its import into {room.path}"
-        linked = None if room.copies else dest.parent
-        found.append(Need(room.path, (room.copies or 1) * size, purpose, linked))
+        linked = None if room.copies else folder
+        found.append(Need(str(room.path), (room.copies or 1) * size, purpose, linked))
     return tuple(found)
 
 
 def lacks(
-    needs: Sequence[Need], disks: Mapping[Path, Disk], drive: Drive | None = None
+    needs: Sequence[Need], disks: Mapping[str, Disk], drive: Drive | None = None
 ) -> list[Lack]:
     """The disks that have too little room for all of it together. Pure."""
     on: dict[int, list[Need]] = {}
@@ -138,7 +139,7 @@ def lacks(
 def refuse(needs: Sequence[Need], root: str = "/") -> None:
     """DownloadError with all that lacks room, if anything does."""
     paths = {need.path for need in needs} | {need.linked for need in needs if need.linked}
-    found = lacks(needs, {path: disk_of(path) for path in paths}, drive_below(root))
+    found = lacks(needs, {path: disk_of(Path(path)) for path in paths}, drive_below(root))
     if found:
         remedies = dict.fromkeys(lack.remedy for lack in found)
         raise DownloadError(

@@ -129,6 +129,16 @@ def damage(dest, *places):
     os.utime(dest, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
+def counted(monkeypatch):
+    """The files that are read as a whole from now on."""
+    hashed = []
+    real = engine.sha256_of
+    monkeypatch.setattr(
+        engine, "sha256_of", lambda path, *more: hashed.append(path) or real(path, *more)
+    )
+    return hashed
+
+
 def untouched(path):
     """What changes with every write to the inode, or with another inode."""
     found = path.stat()
@@ -185,9 +195,7 @@ def test_hidden_damage_without_the_pieces_costs_the_whole(
 def test_whole_file_is_read_and_nobody_asked_on_request(server, fetch, hub, dest, monkeypatch):
     fetch(hub())
     server.seen.clear()
-    hashed = []
-    real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    hashed = counted(monkeypatch)
     before = untouched(dest)
     assert fetch(hub(), verify="always").changed is False
     assert (hashed, server.seen) == ([dest], [])
@@ -203,9 +211,7 @@ def test_other_time_of_a_linked_file_costs_one_hash_and_no_new_inode(
     # Servers touch what they use again.
     os.utime(stored)
     server.seen.clear()
-    hashed = []
-    real = engine.sha256_of
-    monkeypatch.setattr(engine, "sha256_of", lambda path: hashed.append(path) or real(path))
+    hashed = counted(monkeypatch)
     before = untouched(dest)
     assert [fetch(hub()).changed, fetch(hub()).changed] == [False, False]
     assert (hashed, server.seen) == ([dest], [])

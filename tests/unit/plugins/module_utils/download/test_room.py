@@ -43,9 +43,9 @@ def said(size, rooms, disks, drive=None, *, missing=None):
 
 def disks(models, store, *, same):
     return {
-        MODELS: Disk(1, models, MODELS),
-        STORE: Disk(1 if same else 2, store, STORE),
-        OTHER: Disk(3, store, OTHER),
+        str(MODELS): Disk(1, models, MODELS),
+        str(STORE): Disk(1 if same else 2, store, STORE),
+        str(OTHER): Disk(3, store, OTHER),
     }
 
 
@@ -103,7 +103,7 @@ def test_message_names_every_place_and_purpose():
         "/srv/models has 50 bytes free, and 260 more are needed: 60 for the file, 200 for its "
         "import into /srv/store."
     )
-    parts = (Need(MODELS, 60), Need(MODELS, 70))
+    parts = (Need(str(MODELS), 60), Need(str(MODELS), 70))
     (lack,) = lacks(parts, disks(50, 50, same=True))
     assert str(lack).endswith("and 130 more are needed for the file.")
 
@@ -159,9 +159,9 @@ def test_other_machines_have_no_drive_below(wsl):
 def test_full_windows_drive_is_refused_with_what_to_do(wsl, tmp_path, monkeypatch):
     root = wsl("C")
     monkeypatch.setattr(partial, "free_bytes", lambda path: 10 if "mnt" in path.parts else 1000)
-    refuse([Need(tmp_path / "not/yet", 10)], str(root))
+    refuse([Need(str(tmp_path / "not/yet"), 10)], str(root))
     with pytest.raises(errors.DownloadError) as caught:
-        refuse([Need(tmp_path / "not/yet", 11)], str(root))
+        refuse([Need(str(tmp_path / "not/yet"), 11)], str(root))
     message = str(caught.value)
     assert message.startswith("The Windows drive C: has 10 bytes free, and 11 more are needed")
     for words in ("Nothing was fetched", "is assumed", "wsl --shutdown", "compact vdisk", "--move"):
