@@ -296,7 +296,7 @@ class Scene:
             return r"answers 403.*not given to this caller"
         if run.stays:
             return plans.STAYING[run.stays]
-        if self.plan.kind == plans.CHANGED and self.plan.provable:
+        if self.plan.kind == plans.CHANGED and self.plan.given:
             return r"SHA-256"
         return ""
 
@@ -384,6 +384,8 @@ class Scene:
         # Without a hash only what is durable counts, and without anything nothing.
         wholes = sum(kind in plans.COSTLY for kind in kinds) + (not plan.provable or not plan.etag)
         wholes += (plan.kind == "no ranges") * len(kinds)
+        # Perhaps nothing but the hash of it all tells, and then all of the new one comes.
+        wholes += kinds.count(plans.CHANGED)
         # A wrong whole is fetched twice if there was something that may be to blame.
         false = plan.mirror in plans.FALSE or run.stays == "wrong hash"
         wholes += false * (1 + bool(plan.before)) * (1 + bool(plan.mirror))
