@@ -40,7 +40,7 @@ TOKEN = "hf_secret"
 SIGNATURE = "hush"
 NOBODY = "http://127.0.0.1:1"
 # Long enough for a machine that does ten other things. Nothing is asserted about shorter times.
-WATCHDOG = 90.0
+WATCHDOG = 60.0
 # What httpx reads at once, before the lane reads by itself.
 FIRST_READ = 65536
 ESTABLISHED = "01"
