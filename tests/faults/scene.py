@@ -40,7 +40,7 @@ TOKEN = "hf_secret"
 SIGNATURE = "hush"
 NOBODY = "http://127.0.0.1:1"
 # Long enough for a machine that does ten other things. Nothing is asserted about shorter times.
-WATCHDOG = 90.0
+WATCHDOG = 60.0
 # What httpx reads at once, before the lane reads by itself.
 FIRST_READ = 65536
 ESTABLISHED = "01"
@@ -85,6 +85,8 @@ class Scene:
             self.mirror.content = self.content()
         if plan.mirror == "other mirror":
             self.mirror.content = content[:-1]
+        # Whose silence tells when to kill.
+        self.pausing = self.bodies
         self.servers = tuple(dict.fromkeys((self.server, self.bodies, self.mirror)))
         for server in self.servers:
             server.states_sha256 = plan.stated
@@ -176,7 +178,8 @@ class Scene:
                 server.claimed = 1 << 60
         if run.kill is not None:
             by_mirror = self.plan.mirror in ("honest mirror", "lying mirror")
-            (self.mirror if by_mirror else self.bodies).pause_when(run.kill)
+            self.pausing = self.mirror if by_mirror else self.bodies
+            self.pausing.pause_when(run.kill)
 
     def _task(self, run: plans.Run) -> process.Task:
         plan = self.plan
@@ -276,7 +279,7 @@ class Scene:
 
     def _kill(self, child: t.Any) -> None:
         """As soon as a body came so far. What was sent and not read by then is not received."""
-        server = next(server for server in self.servers if server.pause_at is not None)
+        server = self.pausing
         while child.is_alive() and not server.paused.wait(0.01):
             pass
         time.sleep(self.chance.random() * 0.05)
@@ -296,7 +299,7 @@ class Scene:
             return r"answers 403.*not given to this caller"
         if run.stays:
             return plans.STAYING[run.stays]
-        if self.plan.kind == plans.CHANGED and self.plan.provable:
+        if self.plan.kind == plans.CHANGED and self.plan.given:
             return r"SHA-256"
         return ""
 
@@ -384,6 +387,9 @@ class Scene:
         # Without a hash only what is durable counts, and without anything nothing.
         wholes = sum(kind in plans.COSTLY for kind in kinds) + (not plan.provable or not plan.etag)
         wholes += (plan.kind == "no ranges") * len(kinds)
+        # Perhaps nothing but the hash of it all tells, and then all of the new one comes, perhaps
+        # first behind the beginning of the old one.
+        wholes += kinds.count(plans.CHANGED) * (1 + bool(plan.before))
         # A wrong whole is fetched twice if there was something that may be to blame.
         false = plan.mirror in plans.FALSE or run.stays == "wrong hash"
         wholes += false * (1 + bool(plan.before)) * (1 + bool(plan.mirror))

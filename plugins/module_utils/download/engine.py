@@ -546,6 +546,7 @@ class _Work:
                 return digest
             part.rewind()
             if not reused:
+                self.refuse_change(identity, source, remote)
                 raise Mismatch(
                     f"{source.name} came with the SHA-256 {digest}, but {identity.sha256} was "
                     "expected. What was fetched is removed. Is the source damaged, or does "
@@ -590,6 +591,16 @@ class _Work:
             before.sha256,
             before.version,
         )
+
+    def refuse_change(self, identity: Identity, source: Source, before: Remote) -> None:
+        """Raise Changed if these may have been parts of two versions, for which nobody lied."""
+        try:
+            same = self.is_same(identity, source, before)
+        except (DownloadError, Refused):
+            # That what came is wrong matters more.
+            return
+        if not same:
+            raise Changed(f"{source.name} changed while it was fetched.")
 
     # --- read back ---------------------------------------------------------------------------
 

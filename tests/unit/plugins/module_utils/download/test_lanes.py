@@ -259,6 +259,17 @@ def test_parts_of_two_versions_never_make_one_file(server, lanes, plain, dest):
     assert outcome.sha256 == server.sha256
 
 
+def test_parts_of_two_versions_that_only_the_hash_tells_apart_are_fetched_again(
+    server, lanes, hub, dest
+):
+    new = b"GGUF" + os.urandom(SIZE - 4)
+    server.honours_if_range = False
+    server.faults.extend([*[Fault()] * 6, Fault(turn=(new, '"two"'))])
+    outcome = lanes(hub())
+    assert dest.read_bytes() == new
+    assert outcome.sha256 == server.sha256
+
+
 def test_rate_is_limited_over_all_lanes(lanes, hub, dest, content):
     started = time.monotonic()
     lanes(hub(), shape=Shape(LANES, CHUNK, max_rate=2_000_000))
