@@ -232,9 +232,9 @@ class _Work:
     def confirm(self, plan: Plan) -> Outcome:
         """What is there is right, perhaps because another writer was faster."""
         self.remember(plan)
-        if self.attached or self.changes:
-            partial.discard_others(self.wanted.dest)
-        # What was fetched until then came all the same.
+        # What a writer that was killed has left is of no use any more.
+        partial.discard_others(self.wanted.dest)
+        # What was fetched until the file was there came all the same.
         return self.outcome(dataclasses.replace(plan, bytes_fetch=self.fetched), self.before)
 
     def is_long(self, plan: Plan) -> bool:
