@@ -255,10 +255,9 @@ class _Work:
     def confirm(self, plan: Plan) -> Outcome:
         """What is there is right, perhaps because another writer was faster."""
         self.remember(plan)
-        # Whoever was killed just after the file got its name could not tidy up, nor do those who
-        # were overtaken.
+        # What a writer that was killed has left is of no use any more.
         partial.discard_others(self.wanted.dest)
-        # What was fetched until then came all the same.
+        # What was fetched until the file was there came all the same.
         return self.outcome(dataclasses.replace(plan, bytes_fetch=self.fetched), self.before)
 
     def is_long(self, plan: Plan) -> bool:
