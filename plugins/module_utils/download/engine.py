@@ -389,7 +389,10 @@ class _Work:
         source = self.wanted.source
         try:
             remote = plan.remote or resolve.resolve(self.http, source, self.patience)
-            self.identify(remote)
+            if self.identify(remote).size != part.identity.size:
+                # The word of the mirrors against that of the source.
+                self.liars.update(mirror.name for mirror in self.wanted.mirrors)
+                raise Changed(f"{source.name} has another size than its mirrors.")
             return self.complete_from(part, source, remote)
         except Mismatch:
             part.remove()
