@@ -520,8 +520,7 @@ class _Work:
             self.patience.refill()
         source = self.wanted.source
         try:
-            remote = plan.remote or resolve.resolve(self.http, self.origin(), self.patience)
-            self.identify(remote)
+            remote = self.offered(plan, part.identity)
             return self.complete_from(part, source, remote)
         except Mismatch:
             part.remove()
@@ -532,6 +531,15 @@ class _Work:
             # That a mirror lied is the worse news, but not the only one.
             self.wrong.args = (f"{self.wrong} Then the source failed: {error}",)
             raise self.wrong from error
+
+    def offered(self, plan: Plan, identity: Identity) -> Remote:
+        """What the source has of this file; Changed if mirrors alone said how large it is."""
+        source = self.wanted.source
+        remote = plan.remote or resolve.resolve(self.http, self.origin(), self.patience)
+        if self.identify(remote).size != identity.size:
+            self.liars.update(mirror.name for mirror in self.wanted.mirrors)
+            raise Changed(f"{source.name} has another size than its mirrors.")
+        return remote
 
     def complete_from(self, part: partial.Partial, source: Source, remote: Remote) -> str:
         identity = part.identity

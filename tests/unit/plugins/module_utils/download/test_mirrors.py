@@ -155,6 +155,16 @@ def test_mirror_of_another_size_does_not_keep_the_source_from_delivering(
     assert f"but {server.sha256} was expected" in outcome.warnings[0]
 
 
+def test_size_that_a_mirror_said_before_it_failed_does_not_count_for_the_source(
+    have, hub, serving, server, dest, content
+):
+    wrong = serving(LIE[:-1])
+    wrong.faults.append(Fault(status=404))
+    have(hub(), wrong, sha256=server.sha256)
+    assert dest.read_bytes() == content
+    assert server.sent == SIZE
+
+
 def test_failure_of_the_source_tells_of_the_mirrors_too(have, hub, server, nobody, mirror):
     server.faults.append(Fault(status=404))
     mirror.content = LIE[:-1]
