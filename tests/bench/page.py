@@ -13,9 +13,10 @@ from tests.bench.tools import TOOLS
 
 TEMPLATE = Path(__file__).with_name("page.md")
 KILLED = """\
-SIGKILL after {apart:.1f} to {latest:.1f} seconds each time, then one run to the end. What counts
-is what nginx sent by its access log, with what still lay in the buffers of a connection when its
-reader died. With one connection or many, all together get the same share of the line."""
+SIGKILL after {apart:.1f} to {latest:.1f} seconds each time, then one run to the end. Over
+one connection or many, every tool gets the same share of the line. What counts is what nginx sent
+by its access log. What still lay in the buffers of a connection when its reader was killed is part
+of it, and the busier the machine, the more that is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,9 @@ def page(results: Results, about: About) -> str:
         machine=about.machine,
         room=size(about.room),
         versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
-        calls="\n".join(f"| {tool.name} | `{tool.shown}` |" for tool in TOOLS),
+        calls=_table(
+            ("tool", "how it is called"), [(tool.name, f"`{tool.shown}`") for tool in TOOLS]
+        ),
         tables=tables(results, about),
     )
 
@@ -72,7 +75,7 @@ def size(count: int) -> str:
     for unit, name in ((1024**3, "GiB"), (10**9, "GB"), (1024**2, "MiB")):
         if count % unit == 0:
             return f"{count // unit} {name}"
-    return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e9:.2f} GB"
 
 
 def _ratios(summaries: t.Mapping[str, Summary]) -> str:
@@ -98,5 +101,5 @@ def _bold(word: str, holds: bool) -> str:
 
 
 def _table(head: t.Sequence[str], rows: t.Iterable[t.Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([first, f"|{'---|' * len(head)}", *others])

@@ -28,17 +28,17 @@ CONFIGURATION = string.Template("""\
 $user
 worker_processes 1;
 daemon off;
-pid $folder/nginx.pid;
+pid "$folder/nginx.pid";
 error_log stderr warn;
 events { worker_connections 256; }
 http {
     log_format sent '$$request_method $$status $$body_bytes_sent $$uri';
-    access_log $folder/access.log sent;
-    client_body_temp_path $folder/body;
-    proxy_temp_path $folder/proxy;
-    fastcgi_temp_path $folder/fastcgi;
-    scgi_temp_path $folder/scgi;
-    uwsgi_temp_path $folder/uwsgi;
+    access_log "$folder/access.log" sent;
+    client_body_temp_path "$folder/body";
+    proxy_temp_path "$folder/proxy";
+    fastcgi_temp_path "$folder/fastcgi";
+    scgi_temp_path "$folder/scgi";
+    uwsgi_temp_path "$folder/uwsgi";
     default_type application/octet-stream;
     sendfile on;
     tcp_nopush on;
@@ -46,7 +46,7 @@ http {
         listen 127.0.0.1:$port;
         listen 127.0.0.2:$port;
         location /files/ {
-            alias $files/;
+            alias "$files/";
             limit_rate $rate;
         }
         location ~ ^/$repo/resolve/[^/]+/$name$$ {

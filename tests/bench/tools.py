@@ -39,11 +39,10 @@ class Errand:
 
 @dataclasses.dataclass(frozen=True)
 class Tool:
-    """C(shown) is how it is called, for people; C(checks) says whether it proves the hash."""
+    """C(shown) is how it is called, for people."""
 
     name: str
     shown: str
-    checks: bool
     command: t.Callable[[Errand], list[str]]
 
 
@@ -84,12 +83,12 @@ def hf(errand: Errand) -> list[str]:
 
 
 TOOLS = (
-    Tool(OURS, "gguf_file", True, ours),
-    Tool("curl", "curl -C -", False, curl),
-    Tool("curl + sha256sum", "curl, then sha256sum --check", True, curl_proved),
-    Tool("aria2c", "aria2c -x16 -s16 -c", False, aria2c),
-    Tool("aria2c --checksum", "aria2c -x16 -s16 -c --checksum=sha-256=…", True, aria2c_proved),
-    Tool("hf download", "hf download --local-dir …", False, hf),
+    Tool(OURS, "python -m tests.bench.ours '{…}'", ours),
+    Tool("curl", "curl -C -", curl),
+    Tool("curl + sha256sum", "curl … && sha256sum --check", curl_proved),
+    Tool("aria2c", "aria2c -x16 -s16 -c", aria2c),
+    Tool("aria2c --checksum", "aria2c -x16 -s16 -c --checksum=sha-256=…", aria2c_proved),
+    Tool("hf download", "hf download --local-dir …", hf),
 )
 BY_NAME = {tool.name: tool for tool in TOOLS}
 

@@ -52,7 +52,7 @@ MIRRORS = ("honest mirror", "absent mirror", *FALSE)
 RARE = {"away", "chunked", "short chunked", "other size", "451", "absent mirror"}
 KINDS = tuple(
     kind
-    for kind in (*PASSING, EXPIRED, *STAYING, CHANGED, KILL, "no ranges", *MIRRORS)
+    for kind in (*PASSING, EXPIRED, *STAYING, CHANGED, KILL, SECOND, "no ranges", *MIRRORS)
     if kind not in RARE
 )
 # After these, what was there is fetched anew.
