@@ -15,7 +15,7 @@ from typing import Any
 
 FAULTS = "http://198.18.77.2/_lab/faults"
 # Less than the smallest part that is asked for at once.
-CUT_AFTER = 10_000_000
+CUT_AFTER = 5_000_000
 RULE = {"match": {"method": "GET", "path": "/hf-cdn/*.gguf"}, "action": {"cut_after": CUT_AFTER}}
 
 

@@ -52,7 +52,7 @@ def test_demo_from_bare_box_answers_and_second_run_does_nothing(run_logged):
     assert "smollm2:135m" in report()
     assert "smollm2-gguf" in report()
     assert re.search(r"smollm2-embed:135m .*576", report())
-    assert "a connection was cut after 10.0 MB of SmolLM2-135M-Instruct.Q4_1.gguf" in first
+    assert "a connection was cut after 5.0 MB of SmolLM2-135M-Instruct.Q4_1.gguf" in first
     assert first.rstrip().endswith("give the disk back")
     containers = containers_in_box()
     mark = lab("record", "--mark").strip()

@@ -15,16 +15,19 @@ import math
 import threading
 import typing as t
 
+from .spans import Spans
+
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .spans import Range
 
 CHUNK = 64 * 1024 * 1024
-# The hash follows the beginning without a gap, so much of the file should not be in the air at
-# once; but every chunk is a request, and those are counted by the source.
-LEAST_CHUNK = 16 * 1024 * 1024
-AIR = 4
+# The hash follows the beginning without a gap, so what is in the air at the end is hashed when all
+# has arrived: chunks become smaller towards the end. But every chunk is a request, and those are
+# counted by the source.
+LEAST_CHUNK = 8 * 1024 * 1024
+AIR = 2
 # What is worth a request of its own.
 LEAST_TAIL = 1024 * 1024
 # A job is judged after this time, and one that was silent for as long stands still.
@@ -63,7 +66,7 @@ class Job:
 
 
 def chunk_size(missing: int, lanes: int, wanted: int = CHUNK) -> int:
-    """The size of the chunks for so many bytes."""
+    """The size of the next chunk of so many bytes. Pure."""
     fair = math.ceil(missing / (lanes * AIR))
     return min(wanted, max(fair, LEAST_CHUNK))
 
@@ -83,15 +86,15 @@ def handed_over(rest: int, holder: float, idle: float) -> int:
 class Board:
     """What is to be fetched, what is being fetched. Every method may be called by any thread."""
 
-    def __init__(self, missing: Iterable[Range], chunk: int) -> None:
+    def __init__(self, missing: Iterable[Range], chunk: Callable[[int], int]) -> None:
         self._open: collections.deque[tuple[int, int, int]] = collections.deque()
-        for first, end in missing:
-            while end - first > chunk:
-                # Chunks begin at the same places, whatever was there before.
-                border = (first // chunk + 1) * chunk
+        ranges = Spans(missing)
+        left = ranges.total
+        for first, end in ranges.ranges:
+            while first < end:
+                border = min(first + chunk(left), end)
                 self._open.append((first, border, 0))
-                first = border
-            self._open.append((first, end, 0))
+                first, left = border, left - (border - first)
         self._jobs: list[Job] = []
         self._changed = threading.Condition()
 

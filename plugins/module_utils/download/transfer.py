@@ -104,11 +104,14 @@ class Transfer:
             magic=magic,
         )
         missing = partial.missing()
-        chunk = chunk_size(self._size - partial.done, self._most, shape.chunk_size)
-        if missing == [(0, self._size)] and (self._most == 1 or self._size <= chunk):
+
+        def chunk(left: int) -> int:
+            # One lane alone does not need to ask twice for what it can have at once.
+            return chunk_size(left, self._most, shape.chunk_size) if self._most > 1 else left
+
+        if missing == [(0, self._size)] and self._size <= chunk(self._size):
             self._ask = dataclasses.replace(self._ask, whole=True)
-        # One lane alone does not need to ask twice for what it can have at once.
-        self._board = Board(missing, chunk if self._most > 1 else self._size)
+        self._board = Board(missing, chunk)
         self._events: queue.SimpleQueue[Answered | Ended] = queue.SimpleQueue()
         self._idle: list[Lane] = []
         self._busy: dict[Job, Lane] = {}
@@ -250,7 +253,7 @@ class Transfer:
         """From the start over one connection, without any range."""
         self._stop()
         self._partial.rewind()
-        self._board = Board([(0, self._size)], self._size)
+        self._board = Board([(0, self._size)], lambda left: left)
         self._ask = dataclasses.replace(self._ask, whole=True, conditional=False)
         self._most = self._width = 1
 

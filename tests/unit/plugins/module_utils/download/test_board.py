@@ -18,6 +18,10 @@ MIB = 1024 * 1024
 LATER = board.JUDGED_AFTER
 
 
+def even(size):
+    return lambda _left: size
+
+
 def fetched(desk, job, count, now):
     count = desk.claim(job, count, now)
     desk.wrote(job)
@@ -28,8 +32,9 @@ def fetched(desk, job, count, now):
     ("missing", "lanes", "wanted", "size"),
     [
         (5000 * MIB, 8, 64 * MIB, 64 * MIB),
-        (1024 * MIB, 8, 64 * MIB, 32 * MIB),
-        (100 * MIB, 8, 64 * MIB, 16 * MIB),
+        (1024 * MIB, 8, 64 * MIB, 64 * MIB),
+        (512 * MIB, 8, 64 * MIB, 32 * MIB),
+        (100 * MIB, 8, 64 * MIB, 8 * MIB),
         (5000 * MIB, 8, 1 * MIB, 1 * MIB),
     ],
 )
@@ -37,16 +42,36 @@ def test_chunks_are_so_large(missing, lanes, wanted, size):
     assert chunk_size(missing, lanes, wanted) == size
 
 
-def test_chunks_begin_at_the_same_places_whatever_was_there():
-    desk = Board([(3, 25), (31, 40)], 10)
+def test_every_chunk_is_cut_for_what_is_then_left():
+    asked = []
+
+    def chunk(left):
+        asked.append(left)
+        return 10 if left > 15 else 5
+
+    desk = Board([(3, 25), (31, 40)], chunk)
     taken = []
     while job := desk.take(0):
         taken.append((job.first, job.end))
-    assert taken == [(3, 10), (10, 20), (20, 25), (31, 40)]
+    assert taken == [(3, 13), (13, 23), (23, 25), (31, 36), (36, 40)]
+    assert asked == [31, 21, 11, 9, 4]
+
+
+def test_little_is_in_the_air_at_the_end():
+    size, lanes = 5000 * MIB, 8
+    desk = Board([(0, size)], lambda left: chunk_size(left, lanes))
+    lengths = []
+    while job := desk.take(0):
+        lengths.append(job.end - job.first)
+    assert sum(lengths) == size
+    assert max(lengths) == lengths[0] == board.CHUNK
+    assert max(lengths[-lanes:]) == board.LEAST_CHUNK
+    # Every one is a request that the source counts.
+    assert len(lengths) < 3 * size / board.CHUNK
 
 
 def test_what_was_not_written_is_open_again_before_the_rest():
-    desk = Board([(0, 20)], 10)
+    desk = Board([(0, 20)], even(10))
     job = desk.take(0)
     fetched(desk, job, 4, 0)
     # Claimed and never written.
@@ -57,7 +82,7 @@ def test_what_was_not_written_is_open_again_before_the_rest():
 
 
 def test_nothing_behind_the_end_can_be_claimed():
-    desk = Board([(0, 20)], 10)
+    desk = Board([(0, 20)], even(10))
     job = desk.take(0)
     assert fetched(desk, job, 15, 0) == 10
     assert (job.rest, job.received) == (0, 15)
@@ -89,7 +114,7 @@ def test_share_of_an_idle_lane(rest, holder, idle, tail):
 
 
 def test_end_of_a_slow_job_is_taken_over():
-    desk = Board([(0, 10 * MIB)], 10 * MIB)
+    desk = Board([(0, 10 * MIB)], even(10 * MIB))
     slow = desk.take(0)
     fetched(desk, slow, 2 * MIB, LATER)
     assert desk.relieve(LATER - 1, MIB) is None
@@ -101,7 +126,7 @@ def test_end_of_a_slow_job_is_taken_over():
 
 
 def test_all_of_a_silent_job_is_taken_over_and_ever_more_seldom():
-    desk = Board([(0, 10 * MIB)], 10 * MIB)
+    desk = Board([(0, 10 * MIB)], even(10 * MIB))
     job = desk.take(0)
     fetched(desk, job, MIB, 0)
     now = 0.0
@@ -121,7 +146,7 @@ def test_all_of_a_silent_job_is_taken_over_and_ever_more_seldom():
 
 
 def test_stopping_waits_for_those_who_write():
-    desk = Board([(0, 100)], 100)
+    desk = Board([(0, 100)], even(100))
     job = desk.take(0)
     desk.claim(job, 10, 0)
     assert desk.stop(0.01) is False
@@ -131,7 +156,7 @@ def test_stopping_waits_for_those_who_write():
 
 
 def test_what_could_not_be_written_is_not_waited_for_and_open_again():
-    desk = Board([(0, 100)], 100)
+    desk = Board([(0, 100)], even(100))
     job = desk.take(0)
     fetched(desk, job, 5, 0)
     desk.claim(job, 10, 0)
@@ -148,7 +173,7 @@ def test_every_byte_is_written_once(seed, monkeypatch):
     size, now = 2000, 0.0
     there = Spans(sorted(chance.sample(range(size), 2)) for _ in range(3))
     missing = there.missing(size)
-    desk, idle, count = Board(missing, chance.choice([7, 100, 5000])), chance.randrange(1, 6), 0
+    desk, idle, count = Board(missing, even(chance.choice([7, 100, 5000]))), chance.randrange(1, 6), 0
     while not desk.is_done:
         now += chance.random() * 3
         for _ in range(idle - len(desk.jobs)):
