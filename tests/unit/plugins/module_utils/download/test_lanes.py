@@ -27,7 +27,7 @@ LANES = 4
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(board, "LEAST_CHUNK", 1)
+    monkeypatch.setattr(board, "LEAST_CHUNK", CHUNK)
     monkeypatch.setattr(board, "LEAST_TAIL", 20_000)
 
 
