@@ -67,7 +67,7 @@ options:
     default: 3
 requirements:
   - python >= 3.10
-  - httpx >= 0.23, for a file that is not on the managed host
+  - httpx >= 0.22, for a file that is not on the managed host
 seealso:
   - module: edgellm.host.gguf_file
 author:
