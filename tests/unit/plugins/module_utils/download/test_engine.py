@@ -632,6 +632,20 @@ def test_file_gets_its_attributes_before_its_name(fetch, hub, dest):
     assert seen == [(True, False)]
 
 
+def test_file_whose_attributes_cannot_be_set_is_not_fetched_again(
+    server, fetch, hub, dest, content
+):
+    def finish(_path):
+        raise SystemExit("there is no such owner")
+
+    with pytest.raises(SystemExit):
+        fetch(hub(), finish=finish)
+    assert not dest.exists()
+    server.seen.clear()
+    assert fetch(hub()).bytes_reused == len(content)
+    assert server.requests() == []
+
+
 def test_data_is_on_disk_before_the_name(fetch, hub, dest, monkeypatch):
     monkeypatch.setattr(partial, "EVERY_BYTES", 700_000)
     steps = []
