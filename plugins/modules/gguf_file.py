@@ -406,9 +406,11 @@ def work(module: AnsibleModule) -> dict[str, object]:
     for warning in dict.fromkeys(each for outcome in outcomes for each in outcome.warnings):
         module.warn(warning)
     changed, diffs = False, {}
+    # What is changed in a run that is only a try would be told by nobody.
+    deferred = any(outcome.deferred for outcome in outcomes)
     for part, outcome in zip(parts, outcomes, strict=True):
         was_changed, diff = outcome.changed, outcome.diff
-        if not was_changed:
+        if not was_changed and not deferred:
             found = attributes(str(part.dest))
             was_changed = module.set_fs_attributes_if_different(found, False, diff)
         changed, diffs[part.dest.name] = changed or was_changed, diff
@@ -425,7 +427,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         "elapsed": round(time.monotonic() - started, 3),
         "files": files,
         **({"attached": True} if any(outcome.attached for outcome in outcomes) else {}),
-        **({"deferred": True} if any(outcome.deferred for outcome in outcomes) else {}),
+        **({"deferred": True} if deferred else {}),
     }
 
 

@@ -9,7 +9,12 @@ import os
 import re
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import board, partial, patience
+from ansible_collections.edgellm.host.plugins.module_utils.download import (
+    board,
+    engine,
+    partial,
+    patience,
+)
 
 from tests.unit.file_server import COMMIT, Fault, FileServer
 
@@ -114,6 +119,15 @@ def test_owner_and_group_are_set_before_the_file_has_its_name(have, dest):
     have(owner="1234", group="1235", mode="u=rw,g=r,o=")
     found = dest.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 1235, 0o640)
+
+
+def test_mode_is_left_to_the_run_that_tells_of_it(have, dest, monkeypatch):
+    have()
+    os.utime(dest, (1, 1))
+    monkeypatch.setattr(engine, "AT_ONCE", 1000)
+    assert have(mode="0600", fetch_at_most=0)["deferred"] is True
+    assert dest.stat().st_mode & 0o777 == 0o644
+    assert have(mode="0600")["changed"] is True
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
