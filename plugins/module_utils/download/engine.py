@@ -391,9 +391,15 @@ class _Work:
     def identify(self, remote: Remote) -> Identity:
         """Which file it is; Refused if it is not the wanted one."""
         wanted, name = self.wanted, self.wanted.source.name
+        size = resolve.size_of(remote, wanted.size, name)
+        if size < len(wanted.magic):
+            raise Refused(
+                f"{name} does not send a file of the wanted format: it has {size} bytes. "
+                "Nothing was fetched."
+            )
         return Identity(
             source=name,
-            size=resolve.size_of(remote, wanted.size, name),
+            size=size,
             sha256=resolve.sha256_of(remote, wanted.sha256, name),
             version=remote.version,
             commit=remote.commit,

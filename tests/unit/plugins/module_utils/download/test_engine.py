@@ -489,6 +489,14 @@ def test_page_at_the_address_is_named_before_any_byte(server, fetch, plain, fold
     assert (server.sent, names(folder)) == (0, [])
 
 
+def test_empty_file_is_named_before_anything_is_replaced(server, fetch, plain, dest):
+    dest.write_bytes(b"GGUF and more")
+    server.content = b""
+    with pytest.raises(errors.Refused, match="wanted format: it has 0 bytes"):
+        fetch(plain())
+    assert dest.read_bytes() == b"GGUF and more"
+
+
 def test_compression_is_declined(server, fetch, hub):
     fetch(hub())
     assert {seen.headers["accept-encoding"] for seen in server.seen} == {"identity"}
