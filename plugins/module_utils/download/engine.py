@@ -554,6 +554,9 @@ class _Work:
             self.transfer(part, source, remote)
             self.manner.enter("verifying", None)
             digest = part.digest()
+            if identity.version and not (identity.sha256 or identity.commit or part.etag):
+                # Answers without an ETag do not say which version they are of.
+                self.refuse_splice(part, source, remote)
             if identity.sha256 in (None, digest):
                 self.source = source
                 return digest
@@ -613,6 +616,12 @@ class _Work:
             # That what came is wrong matters more.
             return
         if not same:
+            raise Changed(f"{source.name} changed while it was fetched.")
+
+    def refuse_splice(self, part: partial.Partial, source: Source, before: Remote) -> None:
+        """Raise Changed, and forget it all, if these may be parts of two versions."""
+        if not self.is_same(part.identity, source, before):
+            part.rewind()
             raise Changed(f"{source.name} changed while it was fetched.")
 
     # --- read back ---------------------------------------------------------------------------

@@ -253,6 +253,34 @@ def test_file_that_changes_in_the_middle_is_fetched_anew(server, fetch, plain, d
     assert outcome.sha256 == server.sha256
 
 
+def test_body_nobody_can_tell_from_another_is_not_continued_in_the_same_run_either(
+    server, fetch, plain, dest
+):
+    server.etag, new = None, b"GGUF" + os.urandom(SIZE - 4)
+    server.faults += [Fault(after=CUT, end="cut"), Fault(turn=(new, None))]
+    fetch(plain())
+    assert dest.read_bytes() == new
+
+
+def test_file_that_only_its_date_tells_from_another_is_fetched_anew_if_that_changes(
+    server, fetch, plain, dest
+):
+    server.etag, new = None, b"GGUF" + os.urandom(SIZE - 4)
+    old_date = {"Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    new_date = {"Last-Modified": "Wed, 21 Oct 2026 07:28:01 GMT"}
+    server.faults += [
+        Fault("HEAD", headers=old_date),
+        Fault(after=CUT, end="cut", headers=old_date),
+        Fault(turn=(new, None), headers=new_date),
+        Fault("HEAD", headers=new_date),
+        Fault("HEAD", headers=new_date),
+        Fault(headers=new_date),
+        Fault("HEAD", headers=new_date),
+    ]
+    fetch(plain())
+    assert dest.read_bytes() == new
+
+
 def test_branch_is_asked_once_whatever_happens(server, fetch, hub, dest, content):
     server.faults.extend([Fault(after=CUT, end="cut"), Fault(ignore_range=True)])
     fetch(hub())
