@@ -365,7 +365,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.run import run
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
 MAGIC = b"GGUF"
-LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024}
+LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024, "timeout": 1}
 
 
 class Module(AnsibleModule):

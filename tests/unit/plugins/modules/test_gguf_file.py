@@ -269,6 +269,7 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
         ({"chunk_size": 1000}, "chunk_size 1000 is too little"),
         ({"max_rate": 0}, "max_rate 0 is too little"),
+        ({"timeout": -1}, "timeout -1 is too little"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_any_request(have, server, params, said):
