@@ -20,7 +20,7 @@ from .http import Http
 from .identity import Identity
 from .patience import Patience
 from .record import Present, Record
-from .source import HubFile
+from .source import HubFile, without_secrets
 from .spans import Spans
 from .transfer import Shape, Transfer
 
@@ -666,7 +666,7 @@ class _Work:
             sha256=plan.sha256,
             size=plan.size,
             commit=plan.commit,
-            source=where or source.name,
+            source=without_secrets(where) if where else source.name,
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,

@@ -230,6 +230,14 @@ def test_mirror_delivers_without_telling_its_secret(have, server, dest):
     assert not {"hush", "tell"} & set(re.findall("[a-z]+", json.dumps(result)))
 
 
+def test_password_of_the_endpoint_is_not_told(have, server, dest):
+    endpoint = server.endpoint.replace("http://", "http://me:hush@")
+    result = have(endpoint=endpoint)
+    assert dest.read_bytes() == CONTENT
+    assert result["source"] == f"{server.endpoint}/n/r/resolve/{COMMIT}/x.gguf"
+    assert "hush" not in json.dumps(result)
+
+
 def test_address_without_a_secret_is_shown_as_it_is(have, server):
     result = have(url=server.plain)
     assert result["source"] == result["invocation"]["module_args"]["url"] == server.plain
@@ -264,6 +272,7 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"repo": "a/b/c"}, "is not a repository"),
         ({"file": "../x"}, "is not a path inside"),
         ({"url": "x.gguf"}, "must be http"),
+        ({"url": "http://[x.gguf"}, "Invalid URL"),
         ({"endpoint": "huggingface.co"}, "must be http"),
         ({"import_copies": -1, "import_store": "/x"}, "import_copies -1 cannot be"),
         ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
