@@ -434,8 +434,8 @@ def work(module: AnsibleModule) -> dict[str, object]:
 def remove(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     before = {}
-    for dest, remembered in places(params):
-        gone = engine.remove(dest, remembered, check_mode=module.check_mode)
+    for name, (dest, remembered) in zip(names(params), places(params), strict=True):
+        gone = engine.remove(dest, remembered, link=Path(name), check_mode=module.check_mode)
         before[dest.name] = {"state": "present" if gone else "absent"}
     diffs = {name: {"before": was, "after": {"state": "absent"}} for name, was in before.items()}
     return {

@@ -164,20 +164,29 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
                 work.add_passed(error)
                 raise
     except OSError as error:
-        raise _disk(wanted, error) from error
+        raise _disk(wanted.dest, error) from error
 
 
-def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
-    """Remove the file and all that belongs to it; whether there was something to remove."""
+def remove(
+    dest: Path, remembered: Path, *, link: Path | None = None, check_mode: bool = False
+) -> bool:
+    """Remove the file and all that belongs to it, such as the link by which it is known; whether
+    there was something to remove.
+    """
     _refuse_folder(dest)
-    parts = partial.leftovers(dest)
-    ours = (dest, remembered, pieces.place(remembered))
-    files = [path for path in ours if path.exists() or path.is_symlink()]
-    if not check_mode:
-        for part in parts:
-            partial.discard(part, dest.name)
-        for path in files:
-            path.unlink()
+    try:
+        parts = partial.leftovers(dest)
+        ours = [dest, remembered, pieces.place(remembered)]
+        files = [path for path in ours if path.exists() or path.is_symlink()]
+        if link and link.is_symlink():
+            files.append(link)
+        if not check_mode:
+            for part in parts:
+                partial.discard(part, dest.name)
+            for path in files:
+                path.unlink()
+    except OSError as error:
+        raise _disk(dest, error) from error
     return bool(parts or files)
 
 
@@ -719,8 +728,8 @@ def _refuse_place(dest: Path) -> None:
         raise Refused(f"Nothing can be written to the folder {dest.parent}.")
 
 
-def _disk(wanted: Wanted, error: OSError) -> DownloadError:
-    place = wanted.dest.parent
+def _disk(dest: Path, error: OSError) -> DownloadError:
+    place = dest.parent
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError(
             f"{place} is full. What was fetched is kept: make room and run it again."

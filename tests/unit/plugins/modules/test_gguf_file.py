@@ -142,6 +142,27 @@ def test_absent_removes_everything_that_belongs_to_the_file(have, dest, check_mo
         assert have(state="absent")["changed"] is False
 
 
+def test_absent_removes_a_link_and_what_it_leads_to(have, dest, tmp_path):
+    there = tmp_path / "y.gguf"
+    dest.symlink_to(there)
+    have()
+    assert dest.is_symlink() and there.exists()
+    assert have(state="absent", check_mode=True)["changed"] is True
+    assert have(state="absent")["changed"] is True
+    assert (dest.is_symlink(), there.exists(), list(dest.parent.iterdir())) == (False, False, [])
+    assert have(state="absent")["changed"] is False
+
+
+def test_what_cannot_be_removed_is_named(have, dest, monkeypatch):
+    have()
+
+    def refuse(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(dest), "unlink", refuse)
+    assert f"{dest}: Permission denied" in have(state="absent", fails=True)["msg"]
+
+
 def test_lanes_and_chunks_are_as_wished(have, server, dest, monkeypatch):
     monkeypatch.setattr(board, "LEAST_CHUNK", 1024 * 1024)
     server.content = b"GGUF" + os.urandom(3 * 1024 * 1024)
