@@ -325,15 +325,15 @@ class _Work:
         self, present: Present, known: Record | None, identity: Identity, digest: str | None
     ) -> str | None:
         """The hash of the file that is there, if it is the one of the source."""
-        if identity.sha256:
-            digest = digest or self.hash_of(present)
-            return digest if digest == identity.sha256 else None
-        if known is None or not _same_version(known, identity):
+        expected = identity.sha256
+        if expected is None and known and _same_version(known, identity):
+            expected = known.sha256
+        if expected is None:
             return None
-        if self.believes(known, present):
-            return known.sha256
+        if known and self.believes(known, present):
+            digest = known.sha256
         digest = digest or self.hash_of(present)
-        return digest if digest == known.sha256 else None
+        return digest if digest == expected else None
 
     def believes(self, known: Record, present: Present) -> bool:
         """Whether the record is enough, and the file need not be read."""

@@ -824,6 +824,12 @@ def test_another_address_of_the_same_version_fetches_nothing(server, fetch, plai
     assert (server.sent, [seen.method for seen in server.seen]) == (0, ["HEAD"])
 
 
+def test_recorded_file_is_not_read_for_another_name_of_its_revision(fetch, hub, monkeypatch):
+    fetch(hub())
+    monkeypatch.delattr(engine, "sha256_of")
+    assert fetch(hub(revision=COMMIT)).changed is False
+
+
 # --- places --------------------------------------------------------------------------------------
 
 
