@@ -200,7 +200,7 @@ options:
     type: path
 requirements:
   - python >= 3.10
-  - httpx >= 0.23
+  - httpx >= 0.22
 seealso:
   - module: edgellm.host.ollama_model
 author:

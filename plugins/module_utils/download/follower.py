@@ -79,7 +79,7 @@ class Follower:
     def _run(self) -> None:
         try:
             self._follow()
-        except Exception as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             # Whoever asks for the hash shall not get that of a part.
             self._error = error
 

@@ -146,7 +146,8 @@ def test_absent_removes_a_link_and_what_it_leads_to(have, dest, tmp_path):
     there = tmp_path / "y.gguf"
     dest.symlink_to(there)
     have()
-    assert dest.is_symlink() and there.exists()
+    assert dest.is_symlink()
+    assert there.exists()
     assert have(state="absent", check_mode=True)["changed"] is True
     assert have(state="absent")["changed"] is True
     assert (dest.is_symlink(), there.exists(), list(dest.parent.iterdir())) == (False, False, [])
