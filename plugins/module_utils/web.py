@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 import traceback
 import types
@@ -37,10 +38,15 @@ def host_of(url: str) -> str:
         parts = urllib.parse.urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
-        raise Refused(f"Invalid URL {url!r}: {error}.") from error
+        raise Refused(f"Invalid URL {_shown(url)!r}: {error}.") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise Refused(f"The URL {url!r} must be http(s)://host[:port].")
+        raise Refused(f"The URL {_shown(url)!r} must be http(s)://host[:port].")
     return host
+
+
+def _shown(url: str) -> str:
+    """The URL without what may be a secret, whatever is wrong with it."""
+    return re.sub("//[^/]*@", "//", url.partition("?")[0])
 
 
 def is_loopback(host: str) -> bool:

@@ -365,7 +365,7 @@ from ansible_collections.edgellm.host.plugins.module_utils.run import run
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
 MAGIC = b"GGUF"
-LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024}
+LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024, "timeout": 1}
 
 
 class Module(AnsibleModule):
@@ -406,9 +406,11 @@ def work(module: AnsibleModule) -> dict[str, object]:
     for warning in dict.fromkeys(each for outcome in outcomes for each in outcome.warnings):
         module.warn(warning)
     changed, diffs = False, {}
+    # What is changed in a run that is only a try would be told by nobody.
+    deferred = any(outcome.deferred for outcome in outcomes)
     for part, outcome in zip(parts, outcomes, strict=True):
         was_changed, diff = outcome.changed, outcome.diff
-        if not was_changed:
+        if not was_changed and not deferred:
             found = attributes(str(part.dest))
             was_changed = module.set_fs_attributes_if_different(found, False, diff)
         changed, diffs[part.dest.name] = changed or was_changed, diff
@@ -425,15 +427,15 @@ def work(module: AnsibleModule) -> dict[str, object]:
         "elapsed": round(time.monotonic() - started, 3),
         "files": files,
         **({"attached": True} if any(outcome.attached for outcome in outcomes) else {}),
-        **({"deferred": True} if any(outcome.deferred for outcome in outcomes) else {}),
+        **({"deferred": True} if deferred else {}),
     }
 
 
 def remove(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     before = {}
-    for dest, remembered in places(params):
-        gone = engine.remove(dest, remembered, check_mode=module.check_mode)
+    for name, (dest, remembered) in zip(names(params), places(params), strict=True):
+        gone = engine.remove(dest, remembered, link=Path(name), check_mode=module.check_mode)
         before[dest.name] = {"state": "present" if gone else "absent"}
     diffs = {name: {"before": was, "after": {"state": "absent"}} for name, was in before.items()}
     return {

@@ -72,4 +72,5 @@ def noted() -> Iterator[Interrupt]:
     try:
         yield interrupt
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         restore()

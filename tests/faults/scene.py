@@ -388,6 +388,8 @@ class Scene:
         # Without a hash only what is durable counts, and without anything nothing.
         wholes = sum(kind in plans.COSTLY for kind in kinds) + (not plan.provable or not plan.etag)
         wholes += (plan.kind == "no ranges") * len(kinds)
+        # Without hash, ETag, date and commit, nothing is continued in the same run either.
+        wholes += (not plan.provable and not plan.etag and not plan.hub) * len(kinds)
         # Perhaps nothing but the hash of it all tells, and then all of the new one comes, perhaps
         # first behind the beginning of the old one.
         wholes += kinds.count(plans.CHANGED) * (1 + bool(plan.before))

@@ -102,7 +102,7 @@ class Board:
     def is_done(self) -> bool:
         """Whether everything is written. Somebody may yet hold a job of which nothing is left."""
         with self._changed:
-            held = [job for job in self._jobs if not job.void or job.written < job.claimed]
+            held = [job for job in self._jobs if not job.void or job.written < job.end]
             return not self._open and not held
 
     @property
@@ -168,10 +168,14 @@ class Board:
             job.void = True
             self._changed.notify_all()
 
-    def take_back(self, job: Job) -> None:
-        """What its holder wrote does not count."""
+    def take_back(self, job: Job) -> bool:
+        """Whether what its holder wrote may still be undone. If so, it is waited for until it is
+        said to have C(failed).
+        """
         with self._changed:
-            job.claimed = job.written = job.first
+            if not job.void:
+                job.written = job.first
+            return not job.void
 
     def stop(self, seconds: float) -> bool:
         """Void all jobs; whether afterwards nobody writes any more."""

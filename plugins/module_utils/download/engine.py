@@ -20,7 +20,7 @@ from .http import Http
 from .identity import Identity
 from .patience import Patience
 from .record import Present, Record
-from .source import HubFile
+from .source import HubFile, without_secrets
 from .spans import Spans
 from .transfer import Shape, Transfer
 
@@ -164,20 +164,29 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
                 work.add_passed(error)
                 raise
     except OSError as error:
-        raise _disk(wanted, error) from error
+        raise _disk(wanted.dest, error) from error
 
 
-def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
-    """Remove the file and all that belongs to it; whether there was something to remove."""
+def remove(
+    dest: Path, remembered: Path, *, link: Path | None = None, check_mode: bool = False
+) -> bool:
+    """Remove the file and all that belongs to it, such as the link by which it is known; whether
+    there was something to remove.
+    """
     _refuse_folder(dest)
-    parts = partial.leftovers(dest)
-    ours = (dest, remembered, pieces.place(remembered))
-    files = [path for path in ours if path.exists() or path.is_symlink()]
-    if not check_mode:
-        for part in parts:
-            partial.discard(part, dest.name)
-        for path in files:
-            path.unlink()
+    try:
+        parts = partial.leftovers(dest)
+        ours = [dest, remembered, pieces.place(remembered)]
+        files = [path for path in ours if path.exists() or path.is_symlink()]
+        if link and link.is_symlink():
+            files.append(link)
+        if not check_mode:
+            for part in parts:
+                partial.discard(part, dest.name)
+            for path in files:
+                path.unlink()
+    except OSError as error:
+        raise _disk(dest, error) from error
     return bool(parts or files)
 
 
@@ -316,15 +325,15 @@ class _Work:
         self, present: Present, known: Record | None, identity: Identity, digest: str | None
     ) -> str | None:
         """The hash of the file that is there, if it is the one of the source."""
-        if identity.sha256:
-            digest = digest or self.hash_of(present)
-            return digest if digest == identity.sha256 else None
-        if known is None or not _same_version(known, identity):
+        expected = identity.sha256
+        if expected is None and known and _same_version(known, identity):
+            expected = known.sha256
+        if expected is None:
             return None
-        if self.believes(known, present):
-            return known.sha256
+        if known and self.believes(known, present):
+            digest = known.sha256
         digest = digest or self.hash_of(present)
-        return digest if digest == known.sha256 else None
+        return digest if digest == expected else None
 
     def believes(self, known: Record, present: Present) -> bool:
         """Whether the record is enough, and the file need not be read."""
@@ -391,9 +400,15 @@ class _Work:
     def identify(self, remote: Remote) -> Identity:
         """Which file it is; Refused if it is not the wanted one."""
         wanted, name = self.wanted, self.wanted.source.name
+        size = resolve.size_of(remote, wanted.size, name)
+        if size < len(wanted.magic):
+            raise Refused(
+                f"{name} does not send a file of the wanted format: it has {size} bytes. "
+                "Nothing was fetched."
+            )
         return Identity(
             source=name,
-            size=resolve.size_of(remote, wanted.size, name),
+            size=size,
             sha256=resolve.sha256_of(remote, wanted.sha256, name),
             version=remote.version,
             commit=remote.commit,
@@ -548,6 +563,9 @@ class _Work:
             self.transfer(part, source, remote)
             self.manner.enter("verifying", None)
             digest = part.digest()
+            if identity.version and not (identity.sha256 or identity.commit or part.etag):
+                # Answers without an ETag do not say which version they are of.
+                self.refuse_splice(part, source, remote)
             if identity.sha256 in (None, digest):
                 self.source = source
                 return digest
@@ -609,6 +627,12 @@ class _Work:
         if not same:
             raise Changed(f"{source.name} changed while it was fetched.")
 
+    def refuse_splice(self, part: partial.Partial, source: Source, before: Remote) -> None:
+        """Raise Changed, and forget it all, if these may be parts of two versions."""
+        if not self.is_same(part.identity, source, before):
+            part.rewind()
+            raise Changed(f"{source.name} changed while it was fetched.")
+
     # --- read back ---------------------------------------------------------------------------
 
     def remember(self, plan: Plan) -> None:
@@ -651,7 +675,7 @@ class _Work:
             sha256=plan.sha256,
             size=plan.size,
             commit=plan.commit,
-            source=where or source.name,
+            source=without_secrets(where) if where else source.name,
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
@@ -704,8 +728,8 @@ def _refuse_place(dest: Path) -> None:
         raise Refused(f"Nothing can be written to the folder {dest.parent}.")
 
 
-def _disk(wanted: Wanted, error: OSError) -> DownloadError:
-    place = wanted.dest.parent
+def _disk(dest: Path, error: OSError) -> DownloadError:
+    place = dest.parent
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError(
             f"{place} is full. What was fetched is kept: make room and run it again."

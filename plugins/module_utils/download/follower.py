@@ -36,9 +36,9 @@ class Follower:
         self._piece = hashlib.sha256()
         self._end = 0
         self._closing = False
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._news = threading.Condition()
-        self._thread = threading.Thread(target=self._follow, name="sha256", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
         self._thread.start()
 
     def extend(self, end: int) -> None:
@@ -76,6 +76,13 @@ class Follower:
         self.pieces.append(self._piece.hexdigest())
         self._piece = hashlib.sha256()
 
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except (OSError, RuntimeError, MemoryError) as error:
+            # Whoever asks for the hash shall not get that of a part.
+            self._error = error
+
     def _follow(self) -> None:
         done = 0
         while True:
@@ -85,14 +92,9 @@ class Follower:
                 if done >= self._end:
                     return
                 wanted = min(PIECE, pieces.PIECE - done % pieces.PIECE, self._end - done)
-            try:
-                data = os.pread(self._handle, wanted, done)
-            except OSError as error:
-                self._error = error
-                return
+            data = os.pread(self._handle, wanted, done)
             if not data:
-                self._error = OSError(0, "the file became shorter while it was read")
-                return
+                raise OSError(0, "the file became shorter while it was read")
             piece = self._aside.submit(self._piece.update, data)
             self._hash.update(data)
             piece.result()

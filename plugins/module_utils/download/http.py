@@ -200,7 +200,7 @@ class Http:
         origin = _origin(url)
         client = self._clients.get(origin)
         if client is None:
-            client = self._clients[origin] = web.open_client(origin, timeout=self._timeout)
+            client = self._clients[origin] = self._open_client(origin)
         sent = {"User-Agent": "edgellm.host", "Accept": "*/*", **headers}
         # Compressed, a part of the file is a part of something else.
         sent["Accept-Encoding"] = "identity"
@@ -211,6 +211,16 @@ class Http:
             request.extensions["trace"] = functools.partial(self._trace, origin)
             self._asked = origin
             return client.send(request, stream=True, follow_redirects=False)
+
+    def _open_client(self, origin: str) -> httpx.Client:
+        try:
+            return web.open_client(origin, timeout=self._timeout)
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            # httpx hides the password of a proxy when it shows one.
+            raise Unavailable(
+                f"{origin} cannot be asked with the proxy that the environment names "
+                f"(HTTPS_PROXY, HTTP_PROXY, ALL_PROXY): {_hidden(str(error))}"
+            ) from error
 
     def _trace(self, origin: str, event: str, info: Mapping[str, t.Any]) -> None:
         """Keep the connection as soon as there is one: the response comes only with an answer."""
@@ -269,7 +279,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
         return float(text)
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         then = email.utils.parsedate_to_datetime(text)
         return max((then - datetime.datetime.now(datetime.timezone.utc)).total_seconds(), 0.0)
     reset = re.search(r"\bt=(\d+)", headers.get("ratelimit", ""))

@@ -161,8 +161,7 @@ class Lane(threading.Thread):
                 _refuse_other_format(answer, data, magic)
             if at + len(data) > end:
                 # Whatever this is, its beginning is not to be trusted either.
-                self._partial.forget(first, at)
-                board.take_back(job)
+                self._undo(board, job, at)
                 raise Doubtful(f"{answer.where} sends more than the {end - first} bytes it owes.")
             granted = board.claim(job, len(data), time.monotonic())
             if granted:
@@ -183,6 +182,13 @@ class Lane(threading.Thread):
             board.failed(job)
             raise
         board.wrote(job)
+
+    def _undo(self, board: Board, job: Job, end: int) -> None:
+        if end > job.first and board.take_back(job):
+            try:
+                self._partial.forget(job.first, end)
+            finally:
+                board.failed(job)
 
 
 def _end_of_part(answer: Answer, ask: Ask, first: int, end: int) -> int:

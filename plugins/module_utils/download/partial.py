@@ -306,6 +306,8 @@ class Partial:
     def publish(self, dest: Path, finish: Callable[[str], object]) -> None:
         """Give the file its name. From here on nobody opens it for writing."""
         self._refuse_loss()
+        # What comes now may fail, and then the next run shall find all of it.
+        self.checkpoint()
         os.fsync(self._handle)
         self.close()
         finish(str(self.path))

@@ -143,8 +143,11 @@ def without_secrets(url: str) -> str:
 
 
 def secrets_of(url: str) -> set[str]:
-    """What of the URL must be shown to nobody."""
-    parts = urllib.parse.urlsplit(url)
+    """What of the URL must be shown to nobody; all of it if it cannot be read."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return {url}
     user, _at, _host = parts.netloc.rpartition("@")
     return {secret for secret in (parts.query, user) if secret}
 

@@ -233,11 +233,17 @@ class Transfer:
                 self._most = self._width = 1
         if isinstance(fault, BadRange):
             self._wrong_parts += 1
-        if isinstance(fault, NoRanges) or self._wrong_parts >= TWICE:
+        if isinstance(fault, NoRanges) or self._wrong_parts >= TWICE or self._is_blind:
             self._take_whole()
         elif self._ask.whole and self._partial.done:
             # What is there already need not come again.
             self._ask = dataclasses.replace(self._ask, whole=False)
+
+    @property
+    def _is_blind(self) -> bool:
+        """Whether nothing would tell that the rest is of another version than the beginning."""
+        identity = self._partial.identity
+        return not (identity.sha256 or identity.version or identity.commit or self._ask.etag)
 
     def _wait(self, seconds: float) -> None:
         if self._busy:

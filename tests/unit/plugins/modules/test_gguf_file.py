@@ -9,7 +9,12 @@ import os
 import re
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import board, partial, patience
+from ansible_collections.edgellm.host.plugins.module_utils.download import (
+    board,
+    engine,
+    partial,
+    patience,
+)
 
 from tests.unit.file_server import COMMIT, Fault, FileServer
 
@@ -116,6 +121,15 @@ def test_owner_and_group_are_set_before_the_file_has_its_name(have, dest):
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 1235, 0o640)
 
 
+def test_mode_is_left_to_the_run_that_tells_of_it(have, dest, monkeypatch):
+    have()
+    os.utime(dest, (1, 1))
+    monkeypatch.setattr(engine, "AT_ONCE", 1000)
+    assert have(mode="0600", fetch_at_most=0)["deferred"] is True
+    assert dest.stat().st_mode & 0o777 == 0o644
+    assert have(mode="0600")["changed"] is True
+
+
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_absent_removes_everything_that_belongs_to_the_file(have, dest, check_mode):
     have()
@@ -126,6 +140,28 @@ def test_absent_removes_everything_that_belongs_to_the_file(have, dest, check_mo
     assert bool(list(dest.parent.iterdir())) is check_mode
     if not check_mode:
         assert have(state="absent")["changed"] is False
+
+
+def test_absent_removes_a_link_and_what_it_leads_to(have, dest, tmp_path):
+    there = tmp_path / "y.gguf"
+    dest.symlink_to(there)
+    have()
+    assert dest.is_symlink()
+    assert there.exists()
+    assert have(state="absent", check_mode=True)["changed"] is True
+    assert have(state="absent")["changed"] is True
+    assert (dest.is_symlink(), there.exists(), list(dest.parent.iterdir())) == (False, False, [])
+    assert have(state="absent")["changed"] is False
+
+
+def test_what_cannot_be_removed_is_named(have, dest, monkeypatch):
+    have()
+
+    def refuse(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(dest), "unlink", refuse)
+    assert f"{dest}: Permission denied" in have(state="absent", fails=True)["msg"]
 
 
 def test_lanes_and_chunks_are_as_wished(have, server, dest, monkeypatch):
@@ -216,6 +252,14 @@ def test_mirror_delivers_without_telling_its_secret(have, server, dest):
     assert not {"hush", "tell"} & set(re.findall("[a-z]+", json.dumps(result)))
 
 
+def test_password_of_the_endpoint_is_not_told(have, server, dest):
+    endpoint = server.endpoint.replace("http://", "http://me:hush@")
+    result = have(endpoint=endpoint)
+    assert dest.read_bytes() == CONTENT
+    assert result["source"] == f"{server.endpoint}/n/r/resolve/{COMMIT}/x.gguf"
+    assert "hush" not in json.dumps(result)
+
+
 def test_address_without_a_secret_is_shown_as_it_is(have, server):
     result = have(url=server.plain)
     assert result["source"] == result["invocation"]["module_args"]["url"] == server.plain
@@ -250,11 +294,13 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"repo": "a/b/c"}, "is not a repository"),
         ({"file": "../x"}, "is not a path inside"),
         ({"url": "x.gguf"}, "must be http"),
+        ({"url": "http://[x.gguf"}, "Invalid URL"),
         ({"endpoint": "huggingface.co"}, "must be http"),
         ({"import_copies": -1, "import_store": "/x"}, "import_copies -1 cannot be"),
         ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
         ({"chunk_size": 1000}, "chunk_size 1000 is too little"),
         ({"max_rate": 0}, "max_rate 0 is too little"),
+        ({"timeout": -1}, "timeout -1 is too little"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_any_request(have, server, params, said):

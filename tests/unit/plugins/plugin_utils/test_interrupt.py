@@ -33,6 +33,8 @@ def test_end_is_asked_for_and_waits_until_it_suits(ended):
         with pytest.raises(KeyboardInterrupt):
             asked.sleep(60)
     assert ended == []
+    # Nothing is left that would end what comes afterwards.
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     os.kill(os.getpid(), signal.SIGINT)
     assert ended == [signal.SIGINT]
 

@@ -166,6 +166,33 @@ def test_what_could_not_be_written_is_not_waited_for_and_open_again():
     assert desk.take(0).first == 5
 
 
+def test_what_is_being_undone_is_waited_for_and_open_again():
+    desk = Board([(0, 100)], even(100))
+    job = desk.take(0)
+    fetched(desk, job, 60, 0)
+    assert desk.take_back(job)
+    # Somebody takes the rest meanwhile, and is done with it first.
+    rest, _slow = desk.relieve(LATER, 1.0)
+    fetched(desk, rest, 40, LATER)
+    desk.end(rest)
+    assert not desk.stop(0.01)
+    desk.failed(job)
+    assert desk.stop(0.01)
+    assert not desk.is_done
+    desk.end(job)
+    assert (again := desk.take(LATER))
+    assert (again.first, again.end) == (0, 60)
+
+
+def test_what_nobody_waits_for_is_not_undone():
+    desk = Board([(0, 100)], even(100))
+    job = desk.take(0)
+    fetched(desk, job, 60, 0)
+    desk.stop(0)
+    assert not desk.take_back(job)
+    assert job.written == 60
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_every_byte_is_written_once(seed, monkeypatch):
     chance = random.Random(seed)
@@ -173,7 +200,8 @@ def test_every_byte_is_written_once(seed, monkeypatch):
     size, now = 2000, 0.0
     there = Spans(sorted(chance.sample(range(size), 2)) for _ in range(3))
     missing = there.missing(size)
-    desk, idle, count = Board(missing, even(chance.choice([7, 100, 5000]))), chance.randrange(1, 6), 0
+    desk = Board(missing, even(chance.choice([7, 100, 5000])))
+    idle, count = chance.randrange(1, 6), 0
     while not desk.is_done:
         now += chance.random() * 3
         for _ in range(idle - len(desk.jobs)):

@@ -253,6 +253,34 @@ def test_file_that_changes_in_the_middle_is_fetched_anew(server, fetch, plain, d
     assert outcome.sha256 == server.sha256
 
 
+def test_body_nobody_can_tell_from_another_is_not_continued_in_the_same_run_either(
+    server, fetch, plain, dest
+):
+    server.etag, new = None, b"GGUF" + os.urandom(SIZE - 4)
+    server.faults += [Fault(after=CUT, end="cut"), Fault(turn=(new, None))]
+    fetch(plain())
+    assert dest.read_bytes() == new
+
+
+def test_file_that_only_its_date_tells_from_another_is_fetched_anew_if_that_changes(
+    server, fetch, plain, dest
+):
+    server.etag, new = None, b"GGUF" + os.urandom(SIZE - 4)
+    old_date = {"Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    new_date = {"Last-Modified": "Wed, 21 Oct 2026 07:28:01 GMT"}
+    server.faults += [
+        Fault("HEAD", headers=old_date),
+        Fault(after=CUT, end="cut", headers=old_date),
+        Fault(turn=(new, None), headers=new_date),
+        Fault("HEAD", headers=new_date),
+        Fault("HEAD", headers=new_date),
+        Fault(headers=new_date),
+        Fault("HEAD", headers=new_date),
+    ]
+    fetch(plain())
+    assert dest.read_bytes() == new
+
+
 def test_branch_is_asked_once_whatever_happens(server, fetch, hub, dest, content):
     server.faults.extend([Fault(after=CUT, end="cut"), Fault(ignore_range=True)])
     fetch(hub())
@@ -489,6 +517,14 @@ def test_page_at_the_address_is_named_before_any_byte(server, fetch, plain, fold
     assert (server.sent, names(folder)) == (0, [])
 
 
+def test_empty_file_is_named_before_anything_is_replaced(server, fetch, plain, dest):
+    dest.write_bytes(b"GGUF and more")
+    server.content = b""
+    with pytest.raises(errors.Refused, match="wanted format: it has 0 bytes"):
+        fetch(plain())
+    assert dest.read_bytes() == b"GGUF and more"
+
+
 def test_compression_is_declined(server, fetch, hub):
     fetch(hub())
     assert {seen.headers["accept-encoding"] for seen in server.seen} == {"identity"}
@@ -632,6 +668,20 @@ def test_file_gets_its_attributes_before_its_name(fetch, hub, dest):
     assert seen == [(True, False)]
 
 
+def test_file_whose_attributes_cannot_be_set_is_not_fetched_again(
+    server, fetch, hub, dest, content
+):
+    def finish(_path):
+        raise SystemExit("there is no such owner")
+
+    with pytest.raises(SystemExit):
+        fetch(hub(), finish=finish)
+    assert not dest.exists()
+    server.seen.clear()
+    assert fetch(hub()).bytes_reused == len(content)
+    assert server.requests() == []
+
+
 def test_data_is_on_disk_before_the_name(fetch, hub, dest, monkeypatch):
     monkeypatch.setattr(partial, "EVERY_BYTES", 700_000)
     steps = []
@@ -772,6 +822,12 @@ def test_another_address_of_the_same_version_fetches_nothing(server, fetch, plai
     signed = engine.dataclasses.replace(plain(), url=f"{server.plain}?Signature=new")
     assert fetch(signed).changed is False
     assert (server.sent, [seen.method for seen in server.seen]) == (0, ["HEAD"])
+
+
+def test_recorded_file_is_not_read_for_another_name_of_its_revision(fetch, hub, monkeypatch):
+    fetch(hub())
+    monkeypatch.delattr(engine, "sha256_of")
+    assert fetch(hub(revision=COMMIT)).changed is False
 
 
 # --- places --------------------------------------------------------------------------------------

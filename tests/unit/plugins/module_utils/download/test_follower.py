@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import os
 
@@ -50,3 +51,16 @@ def test_closing_waits_for_nothing(tmp_path):
     follower.close()
     follower.close()
     assert follower._thread.is_alive() is False
+
+
+def test_whatever_stops_the_hash_is_told(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", refuse)
+    path = tmp_path / "x"
+    path.write_bytes(CONTENT)
+    follower = Follower(path)
+    follower.extend(len(CONTENT))
+    with pytest.raises(RuntimeError, match="new thread"):
+        follower.digest()

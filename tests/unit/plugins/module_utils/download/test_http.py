@@ -227,3 +227,15 @@ def test_time_to_come_back_as_a_date():
     then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=100)
     said = http._retry_after({"retry-after": email.utils.format_datetime(then, usegmt=True)})
     assert 60 < said <= 100
+
+
+def test_proxy_that_cannot_be_one_is_named(client, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "gopher://me:hush@192.0.2.1")
+    no_proxy = pytest.raises(Unavailable, match="proxy that the environment names")
+    with no_proxy as caught, client.open("HEAD", "http://192.0.2.2/x"):
+        pass
+    assert "hush" not in str(caught.value)
+
+
+def test_date_that_is_none_says_nothing():
+    assert http._retry_after({"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"}) is None

@@ -134,3 +134,10 @@ def test_secrets_of_an_address_are_left_out():
     assert source.PlainUrl(url).name == "https://example.com:8443/x.gguf"
     assert source.secrets_of(url) == {"Signature=s&Expires=1", "me:pass"}
     assert source.secrets_of("https://example.com/x") == set()
+
+
+@pytest.mark.parametrize("url", ["htps://me:hush@h/x?sig=hush", "http://[x?sig=hush"])
+def test_address_that_is_none_is_refused_without_its_secrets(url):
+    with pytest.raises(Refused) as caught:
+        source.from_url(url)
+    assert "hush" not in str(caught.value)
