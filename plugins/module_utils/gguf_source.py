@@ -38,7 +38,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 
 def hide(module: AnsibleModule, *others: str) -> None:
     """Of addresses only the secret parts are hidden; the rest is what one wants to read."""
-    for url in filter(None, (module.params["url"], *others)):
+    for url in filter(None, (module.params["url"], module.params["endpoint"], *others)):
         module.no_log_values.discard(url)
         module.no_log_values.update(source.secrets_of(url))
 

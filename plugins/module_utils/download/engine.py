@@ -20,7 +20,7 @@ from .http import Http
 from .identity import Identity
 from .patience import Patience
 from .record import Present, Record
-from .source import HubFile
+from .source import HubFile, without_secrets
 from .spans import Spans
 from .transfer import Shape, Transfer
 
@@ -174,10 +174,13 @@ def remove(dest: Path, remembered: Path, *, check_mode: bool) -> bool:
     ours = (dest, remembered, pieces.place(remembered))
     files = [path for path in ours if path.exists() or path.is_symlink()]
     if not check_mode:
-        for part in parts:
-            partial.discard(part, dest.name)
-        for path in files:
-            path.unlink()
+        try:
+            for part in parts:
+                partial.discard(part, dest.name)
+            for path in files:
+                path.unlink()
+        except OSError as error:
+            raise _unwilling(dest, error) from error
     return bool(parts or files)
 
 
@@ -554,9 +557,10 @@ class _Work:
             part.rewind()
             if not reused:
                 self.refuse_change(identity, source, remote)
+                asked = "Is sha256 right? If it is, is" if self.wanted.sha256 else "Is"
                 raise Mismatch(
                     f"{source.name} came with the SHA-256 {digest}, but {identity.sha256} was "
-                    "expected. What was fetched is removed. Is the source damaged, or does "
+                    f"expected. What was fetched is removed. {asked} the source damaged, or does "
                     "something in between change files?",
                     expected=identity.sha256,
                     got=digest,
@@ -651,7 +655,7 @@ class _Work:
             sha256=plan.sha256,
             size=plan.size,
             commit=plan.commit,
-            source=where or source.name,
+            source=without_secrets(where) if where else source.name,
             bytes_fetched=plan.bytes_fetch,
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
@@ -701,7 +705,10 @@ def _refuse_place(dest: Path) -> None:
     if not dest.parent.is_dir():
         raise Refused(f"The folder {dest.parent} does not exist: make it first.")
     if not os.access(dest.parent, os.W_OK | os.X_OK):
-        raise Refused(f"Nothing can be written to the folder {dest.parent}.")
+        raise Refused(
+            f"Nothing can be written to the folder {dest.parent}: run this with become, or name "
+            "another dest."
+        )
 
 
 def _disk(wanted: Wanted, error: OSError) -> DownloadError:
@@ -715,4 +722,8 @@ def _disk(wanted: Wanted, error: OSError) -> DownloadError:
             f"A file in {place} may not become larger than it is: the file system or a limit "
             "(ulimit -f) is in the way. What was fetched is kept: lift it and run it again."
         )
+    return _unwilling(place, error)
+
+
+def _unwilling(place: Path, error: OSError) -> DownloadError:
     return DownloadError(f"{error.filename or place}: {error.strerror or error}.")

@@ -133,4 +133,7 @@ def test_secrets_of_an_address_are_left_out():
     url = "https://me:pass@example.com:8443/x.gguf?Signature=s&Expires=1"
     assert source.PlainUrl(url).name == "https://example.com:8443/x.gguf"
     assert source.secrets_of(url) == {"Signature=s&Expires=1", "me:pass"}
-    assert source.secrets_of("https://example.com/x") == set()
+    assert source.secrets_of("https://example.com/x@y?#z") == set()
+    # Of what is no address too.
+    assert source.secrets_of("me:pass@example.com/x") == {"me:pass"}
+    assert source.secrets_of("http://me:pass@[x") == {"me:pass"}
