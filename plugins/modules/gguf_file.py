@@ -67,8 +67,8 @@ options:
         such as C(/tree/), is refused.
       - An address that ends like C(-00001-of-00003.gguf) before any question mark means all the
         files of that model.
-      - The part behind the question mark counts as a secret, and so does a user with password before
-        the host. They appear in no result, log or file.
+      - The part behind the question mark counts as a secret, and so do user and password before the
+        host. They appear in no result, log or file.
     type: str
   mirrors:
     description:

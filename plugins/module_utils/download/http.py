@@ -36,9 +36,7 @@ if t.TYPE_CHECKING:
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
-_NO_HUB = (
-    " Only endpoint gets the token: any other address has user and password before its host."
-)
+_NO_HUB = " Only endpoint gets the token: any other address has user and password before its host."
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 
