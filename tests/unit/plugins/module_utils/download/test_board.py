@@ -173,7 +173,11 @@ def test_every_byte_is_written_once(seed, monkeypatch):
     size, now = 2000, 0.0
     there = Spans(sorted(chance.sample(range(size), 2)) for _ in range(3))
     missing = there.missing(size)
-    desk, idle, count = Board(missing, even(chance.choice([7, 100, 5000]))), chance.randrange(1, 6), 0
+    desk, idle, count = (
+        Board(missing, even(chance.choice([7, 100, 5000]))),
+        chance.randrange(1, 6),
+        0,
+    )
     while not desk.is_done:
         now += chance.random() * 3
         for _ in range(idle - len(desk.jobs)):
