@@ -32,15 +32,18 @@ else:
 CONNECT_TIMEOUT = 10.0
 
 
-def host_of(url: str) -> str:
-    """The host of an http(s) URL; Refused if it is none (old versions of httpx do not say)."""
+def host_of(url: str, what: str = "The URL") -> str:
+    """The host of an http(s) URL; Refused if it is none (old versions of httpx do not say).
+
+    C(what) is the option that has it, for whoever reads the refusal.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
-        raise Refused(f"Invalid URL {_shown(url)!r}: {error}.") from error
+        raise Refused(f"{what} {_shown(url)!r} is no address: {error}.") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise Refused(f"The URL {_shown(url)!r} must be http(s)://host[:port].")
+        raise Refused(f"{what} {_shown(url)!r} must be http(s)://host[:port].")
     return host
 
 

@@ -67,7 +67,8 @@ options:
         such as C(/tree/), is refused.
       - An address that ends like C(-00001-of-00003.gguf) before any question mark means all the
         files of that model.
-      - The part behind the question mark counts as a secret. It appears in no result, log or file.
+      - The part behind the question mark counts as a secret, and so do user and password before the
+        host. They appear in no result, log or file.
     type: str
   mirrors:
     description:
@@ -365,7 +366,14 @@ from ansible_collections.edgellm.host.plugins.module_utils.run import run
 from ansible_collections.edgellm.host.plugins.module_utils.status_file import StatusFile
 
 MAGIC = b"GGUF"
-LEAST = {"lanes": 1, "chunk_size": 1024 * 1024, "max_rate": 1024, "timeout": 1}
+LEAST = {
+    "lanes": 1,
+    "chunk_size": 1024 * 1024,
+    "max_rate": 1024,
+    "timeout": 1,
+    "retries": 0,
+    "size": 1,
+}
 
 
 class Module(AnsibleModule):
@@ -517,7 +525,7 @@ def places(params: t.Mapping[str, t.Any]) -> list[tuple[Path, Path]]:
 
 
 def mirrored(url: str, endpoint: str, count: int) -> list[source.Source]:
-    found = gguf_source.siblings(source.from_url(url, endpoint))
+    found = gguf_source.siblings(source.from_url(url, endpoint, option="mirrors: the address"))
     if len(found) != count:
         raise Refused(
             f"By its name, the mirror {found[0].name} has {len(found)} of the files, and the model "

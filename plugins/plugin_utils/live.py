@@ -11,7 +11,7 @@ import sys
 import time
 
 from ansible.utils.display import Display
-from ansible_collections.edgellm.host.plugins.plugin_utils import progress
+from ansible_collections.edgellm.host.plugins.plugin_utils import progress, text
 
 # Found out when the main process loads the plugin: its workers, which ask, have no terminal.
 ON_TERMINAL = sys.stdout.isatty()
@@ -38,11 +38,11 @@ class Shown:
             self._waits = True
             self.clear()
             display.display(progress.waits(self._host, status))
-        line = progress.line(self._host, status)
         if self._alone:
-            self._rewrite(line[: COLUMNS - 1])
+            line = progress.line(self._host, status, COLUMNS - 1)
+            self._rewrite(text.shortened(line, COLUMNS - 1))
         elif self._pace.is_due(time.monotonic(), status.share):
-            display.display(line)
+            display.display(progress.line(self._host, status))
 
     def clear(self) -> None:
         """Leave the place to what comes next."""
@@ -51,8 +51,8 @@ class Shown:
             self._put("\r")
 
     def _rewrite(self, line: str) -> None:
-        self._put(f"\r{line.ljust(self._length)}")
-        self._length = len(line)
+        self._put(f"\r{text.pad(line, self._length)}")
+        self._length = text.width(line)
 
-    def _put(self, text: str) -> None:
-        display.display(text, newline=False, screen_only=True)
+    def _put(self, said: str) -> None:
+        display.display(said, newline=False, screen_only=True)

@@ -9,11 +9,18 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from ansible_collections.edgellm.host.plugins.plugin_utils.text import size
+from ansible_collections.edgellm.host.plugins.plugin_utils.text import (
+    printable,
+    shortened,
+    size,
+    width,
+)
 
 QUIET_SECONDS = 5.0
 EVERY_SECONDS = 10.0
 EVERY_SHARE = 0.1
+# Of a long name at least this much is shown, however narrow the terminal is.
+LEAST_NAME = 8
 # What is said of anything but fetching.
 DOING = {"copying": "copied ", "verifying": "checked ", "waiting": "another run has "}
 
@@ -65,13 +72,21 @@ class Pace:
         return True
 
 
-def line(host: str, status: Status) -> str:
-    """One line about one host."""
+def line(host: str, status: Status, columns: int | None = None) -> str:
+    """One line about one host. Where it would take more columns, the name is shortened."""
+    name, said = printable(status.name), _far(status)
+    gap = "  " if name else ""
+    if columns is not None:
+        name = shortened(name, max(columns - width(f"{host}: {gap}{said}"), LEAST_NAME))
+    return f"{host}: {name}{gap}{said}"
+
+
+def _far(status: Status) -> str:
     if not status.bytes_total:
-        return f"{host}: {status.name}  starting" if status.name else f"{host}: starting"
+        return "starting"
     done, total = min(status.bytes_done, status.bytes_total), status.bytes_total
     doing = DOING.get(status.phase, "")
-    said = f"{host}: {status.name}  {doing}{size(done)} of {size(total)} ({status.share:.0%})"
+    said = f"{doing}{size(done)} of {size(total)} ({status.share:.0%})"
     if done >= total:
         return said if doing else f"{said}, being verified"
     if not status.bytes_per_second:

@@ -44,6 +44,19 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
     return blanks + text if right else text + blanks
 
 
+def shortened(text: str, columns: int) -> str:
+    """The text in so many columns: of one that takes more, the middle is left out."""
+    if width(text) <= columns:
+        return text
+    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
+    while (head or tail) and width(head) + width(tail) >= columns:
+        if width(head) >= width(tail):
+            head = head[:-1]
+        else:
+            tail = tail[1:]
+    return f"{head}…{tail}"
+
+
 def wrap(text: str, columns: int) -> list[str]:
     """Lines of at most so many columns, broken at blanks or between wide characters."""
     lines: list[str] = []

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from . import attach, partial, pieces, record, resolve, room
-from .errors import Changed, DownloadError, Locked, Mismatch, Refused
+from .errors import Changed, DownloadError, Locked, Mismatch, Refused, Transient
 from .follower import sha256_of
 from .http import Http
 from .identity import Identity
@@ -393,7 +393,7 @@ class _Work:
                 resolve.size_of(remote, size, mirror.name)
                 resolve.sha256_of(remote, sha256, mirror.name)
             except (DownloadError, Refused) as error:
-                self.passed[mirror.name] = str(error)
+                self.passed[mirror.name] = _fault(error)
             else:
                 yield mirror, remote
 
@@ -524,14 +524,14 @@ class _Work:
                     raise
                 self.wrong = error
                 self.liars.add(mirror.name)
-                self.passed[mirror.name] = str(error)
+                self.passed[mirror.name] = _fault(error)
                 if plan.remote is None:
                     # What it said of the size was believed as well.
                     raise Changed(str(error)) from error
             except DownloadError as error:
                 if isinstance(error, Locked):
                     raise
-                self.passed[mirror.name] = str(error)
+                self.passed[mirror.name] = _fault(error)
             self.patience.refill()
         source = self.wanted.source
         try:
@@ -572,9 +572,10 @@ class _Work:
             part.rewind()
             if not reused:
                 self.refuse_change(identity, source, remote)
+                asked = "Is sha256 right? If it is, is" if self.wanted.sha256 else "Is"
                 raise Mismatch(
                     f"{source.name} came with the SHA-256 {digest}, but {identity.sha256} was "
-                    "expected. What was fetched is removed. Is the source damaged, or does "
+                    f"expected. What was fetched is removed. {asked} the source damaged, or does "
                     "something in between change files?",
                     expected=identity.sha256,
                     got=digest,
@@ -680,7 +681,10 @@ class _Work:
             bytes_reused=plan.bytes_reuse,
             retries=self.patience.used,
             attached=self.attached,
-            warnings=tuple(filter(None, (plan.odd, *self.passed.values()))),
+            warnings=(
+                *filter(None, [plan.odd]),
+                *(f"A mirror is left out. {fault}" for fault in self.passed.values()),
+            ),
             needs=plan.needs,
         )
 
@@ -689,6 +693,12 @@ class _Work:
         if plan is None:
             plan = Plan(False, self.before.size if self.before else 0, None)
         return dataclasses.replace(self.outcome(plan, self.before), deferred=True)
+
+
+def _fault(error: Exception) -> str:
+    """What went wrong, without what to do if nobody else delivers."""
+    cause = error.__cause__
+    return str(cause if isinstance(cause, Transient) else error)
 
 
 def look(dest: Path) -> Present | None:
@@ -725,7 +735,10 @@ def _refuse_place(dest: Path) -> None:
     if not dest.parent.is_dir():
         raise Refused(f"The folder {dest.parent} does not exist: make it first.")
     if not os.access(dest.parent, os.W_OK | os.X_OK):
-        raise Refused(f"Nothing can be written to the folder {dest.parent}.")
+        raise Refused(
+            f"Nothing can be written to the folder {dest.parent}: run this with become, or name "
+            "another dest."
+        )
 
 
 def _disk(dest: Path, error: OSError) -> DownloadError:

@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+_NO_HUB = " Only endpoint gets the token: any other address has user and password before its host."
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
 
@@ -134,7 +135,8 @@ class Answer:
             return LinkExpired(f"The signed link to {where} is refused (403).")
         said = {
             401: "It is private, gated or does not exist; pass a token of an account that may "
-            "read it, and accept its terms with that account.",
+            "read it, and accept its terms with that account."
+            + ("" if "x-error-code" in self.headers else _NO_HUB),
             403: "It is not given to this caller: accept its terms, or pass another token.",
             404: "There is no such file: check repo, file and revision, or the URL.",
             410: "It was removed.",

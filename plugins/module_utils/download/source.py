@@ -78,7 +78,7 @@ Source = HubFile | PlainUrl
 
 def hub_file(repo: str, file: str, revision: str = MAIN, endpoint: str = HUB) -> HubFile:
     """The file of the repository, or Refused with what is wrong about the names."""
-    web.host_of(endpoint)
+    web.host_of(endpoint, "endpoint")
     if not _REPO.fullmatch(repo):
         raise Refused(f"repo {repo!r} is not a repository: it must be [namespace/]name.")
     if any(part in ("", ".", "..") for part in file.split("/")):
@@ -88,10 +88,10 @@ def hub_file(repo: str, file: str, revision: str = MAIN, endpoint: str = HUB) ->
     return HubFile(repo, file, revision, endpoint.rstrip("/"))
 
 
-def from_url(url: str, endpoint: str = HUB) -> Source:
+def from_url(url: str, endpoint: str = HUB, *, option: str = "url") -> Source:
     """What the URL means: one copied from the hub's pages is a file of a repository."""
     url, _hash, _fragment = url.strip().partition("#")
-    web.host_of(url)
+    web.host_of(url, option)
     path = _path_on_hub(url, endpoint.rstrip("/"))
     return (path is not None and _from_page(path, endpoint)) or PlainUrl(url)
 
@@ -143,13 +143,12 @@ def without_secrets(url: str) -> str:
 
 
 def secrets_of(url: str) -> set[str]:
-    """What of the URL must be shown to nobody; all of it if it cannot be read."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return {url}
-    user, _at, _host = parts.netloc.rpartition("@")
-    return {secret for secret in (parts.query, user) if secret}
+    """What of the URL must be shown to nobody."""
+    address, _mark, query = url.partition("#")[0].partition("?")
+    # Found in what is no address as well, for the refusal quotes that.
+    host = (address.partition("//")[2] or address).partition("/")[0]
+    user = host.rpartition("@")[0]
+    return {secret for secret in (query, user) if secret}
 
 
 def _digest(text: str) -> str:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def run_play():
+def run_play(root):
     """Run `play.yml` of a folder on the host `box`, which is this machine, with `cases`."""
 
     def run(folder, cases) -> None:
@@ -18,6 +19,7 @@ def run_play():
         done = subprocess.run(
             ["ansible-playbook", "-i", "box,", "-c", "local", "play.yml", "-e", "@cases.json"],
             cwd=folder,
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(root / "collections")},
             check=False,
             capture_output=True,
             text=True,

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.edgellm.host.plugins.plugin_utils import live, progress
+from ansible_collections.edgellm.host.plugins.plugin_utils import live, progress, text
 
 
 def status(done, phase="fetching"):
@@ -23,11 +23,19 @@ def test_one_host_has_one_line_that_makes_room_in_the_end(terminal, capsys):
     shown.clear()
     assert capsys.readouterr().out == (
         # Not longer than the terminal is wide: then it would not be one line.
-        "\rbox: x  100 B of 1.0 kB (10"
+        "\rbox: x  100 B… 1.0 kB (10%)"
         # Nothing of a longer line stays.
         "\rbox: x  0 B of 1.0 kB (0%) "
         f"\r{' ' * 26}\r"
     )
+
+
+def test_wide_characters_take_two_columns(terminal, capsys):
+    shown = live.Shown("box", alone=True)
+    shown.tell(progress.Status("日本語のモデル.gguf", 1, "fetching", None, 100, 1000, 0))
+    shown.clear()
+    line, blanks = capsys.readouterr().out.removeprefix("\r").removesuffix("\r").split("\r")
+    assert text.width(line) == len(blanks) <= 27
 
 
 def test_several_hosts_have_lines_at_a_bearable_pace(terminal, capsys, monkeypatch):

@@ -35,6 +35,22 @@ def test_line_says_how_far_one_host_is(state, said):
     assert progress.line("box", state) == said
 
 
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [(90, "Llama-3-ELYZA-JP-8B-q4_k_m.gguf"), (79, "Llama-3-EL…q4_k_m.gguf"), (20, "Lla…gguf")],
+)
+def test_name_makes_room_for_what_one_wants_to_know(columns, name):
+    file = "Llama-3-ELYZA-JP-8B-q4_k_m.gguf"
+    state = progress.Status(file, 1, "fetching", None, 1_230_000_000, 4_920_000_000, 25_000_000)
+    said = f"gpu: {name}  1.2 GB of 4.9 GB (25%), 25.0 MB/s, 2 min 28 s left"
+    assert progress.line("gpu", state, columns) == said
+
+
+def test_name_says_nothing_to_the_terminal():
+    state = progress.Status("x\x1b[2J", 1, "fetching", None, 0, 0, 0)
+    assert progress.line("box", state) == "box: x[2J  starting"
+
+
 def test_what_has_no_name_yet_is_starting():
     assert (
         progress.line("box", progress.Status("", 1, "starting", None, 0, 0, 0)) == "box: starting"

@@ -56,6 +56,20 @@ def test_no_line_is_too_long_and_nothing_is_lost(columns):
     assert "".join(lines).replace(" ", "") == string.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    ("string", "columns", "short"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdef", 5, "ab…ef"),
+        ("abcdef", 4, "a…ef"),
+        ("abcdef", 1, "…"),
+        ("モデル.gguf", 9, "モデ…gguf"),
+    ],
+)
+def test_what_is_too_long_loses_its_middle(string, columns, short):
+    assert text.shortened(string, columns) == short
+
+
 def test_terminal_commands_are_taken_out():
     assert text.wrap("\x1b[2Jred\x07\ttab", 40) == ["[2Jred  tab"]
 

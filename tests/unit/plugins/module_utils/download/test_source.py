@@ -141,3 +141,7 @@ def test_address_that_is_none_is_refused_without_its_secrets(url):
     with pytest.raises(Refused) as caught:
         source.from_url(url)
     assert "hush" not in str(caught.value)
+    assert source.secrets_of("https://example.com/x@y?#z") == set()
+    # Of what is no address too.
+    assert source.secrets_of("me:pass@example.com/x") == {"me:pass"}
+    assert source.secrets_of("http://me:pass@[x") == {"me:pass"}
