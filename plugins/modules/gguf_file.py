@@ -129,7 +129,7 @@ options:
     default: 6
   lanes:
     description:
-      - How many connections fetch the file at once. What is slow is shared among them.
+      - How many connections fetch the file at once, 1 to 64. What is slow is shared among them.
       - Fewer are used for a small file, for a low O(max_rate), and where the source does not like
         more or gives no parts of a file. Without a SHA-256 and an ETag, it is one.
     type: int
@@ -374,6 +374,8 @@ LEAST = {
     "retries": 0,
     "size": 1,
 }
+# A source that gets more from one caller takes it for an attack.
+MOST_LANES = 64
 
 
 class Module(AnsibleModule):
@@ -559,6 +561,8 @@ def shape(params: t.Mapping[str, t.Any]) -> Shape:
     for name, least in LEAST.items():
         if params[name] is not None and params[name] < least:
             raise Refused(f"{name} {params[name]} is too little: it must be at least {least}.")
+    if params["lanes"] > MOST_LANES:
+        raise Refused(f"lanes {params['lanes']} is too much: it must be at most {MOST_LANES}.")
     return Shape(params["lanes"], params["chunk_size"], params["max_rate"])
 
 

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from . import attach, partial, pieces, record, resolve, room
-from .errors import Changed, DownloadError, Locked, Mismatch, Refused, Transient
+from .errors import Changed, DownloadError, Locked, Mismatch, Refused, Transient, Unavailable
 from .follower import sha256_of
 from .http import Http
 from .identity import Identity
@@ -31,6 +31,8 @@ if t.TYPE_CHECKING:
     from .source import Source
     from .spans import Range
 
+# A mirror that asks for more seconds than these is left out: there are others.
+MIRROR_WISH = 5.0
 # How often a file may change under one's hands before that is the person's problem.
 MAX_CHANGES = 3
 # More than this is not read or copied where nothing is fetched for the time it takes.
@@ -149,6 +151,8 @@ def ensure(wanted: Wanted, manner: Manner) -> Outcome:
     # In check mode an earlier task may have only predicted the folder.
     if not manner.check_mode or wanted.dest.parent.exists():
         _refuse_place(wanted.dest)
+    if not manner.check_mode and not wanted.record.parent.is_dir():
+        raise Refused(f"The folder {wanted.record.parent} of the record does not exist: make it.")
     endpoint = wanted.source.endpoint if isinstance(wanted.source, HubFile) else ""
     patience = Patience(manner.retries)
 
@@ -209,6 +213,8 @@ class _Work:
         self.patience = patience
         self.fetched = 0
         self.changes = 0
+        # The commit of a file that was complete once. Its branch may have moved on since.
+        self.damaged: str | None = None
         # What was at the place when the decision was made.
         self.before: Present | None = None
         self.attached = False
@@ -315,6 +321,7 @@ class _Work:
                 digest = self.hash_of(present)
             if digest == known.sha256:
                 return _there(present, digest, known.commit, known.version), digest
+            self.damaged = known.commit
         elif wanted.sha256 and wanted.size in (None, present.size):
             digest = self.hash_of(present)
             if digest == wanted.sha256:
@@ -365,7 +372,7 @@ class _Work:
                 # Whoever delivers it, and whatever that one calls it.
                 digest = wanted.sha256
                 return None, Identity(wanted.source.name, remote.size, digest, digest)
-        remote = resolve.resolve(self.http, self.origin(), self.patience)
+        remote = self.resolved()
         identity = self.identify(remote)
         if wanted.mirrors and not identity.sha256:
             raise Refused(
@@ -374,9 +381,20 @@ class _Work:
             )
         return remote, identity
 
+    def resolved(self) -> Remote:
+        """What the source has now, or of what is damaged what it had then."""
+        try:
+            return resolve.resolve(self.http, self.origin(), self.patience)
+        except Unavailable:
+            if self.damaged is None:
+                raise
+        # That commit is no more.
+        self.damaged = None
+        return resolve.resolve(self.http, self.origin(), self.patience)
+
     def origin(self) -> Source:
         """Who is asked for what the source has."""
-        source, commit = self.wanted.source, self.wanted.commit
+        source, commit = self.wanted.source, self.wanted.commit or self.damaged
         if isinstance(source, HubFile) and commit:
             return dataclasses.replace(source, revision=commit)
         return source
@@ -389,7 +407,9 @@ class _Work:
             if mirror.name in self.liars:
                 continue
             try:
-                remote = resolve.resolve(self.http, mirror, Patience(min(self.manner.retries, 1)))
+                remote = resolve.resolve(
+                    self.http, mirror, Patience(min(self.manner.retries, 1), longest=MIRROR_WISH)
+                )
                 resolve.size_of(remote, size, mirror.name)
                 resolve.sha256_of(remote, sha256, mirror.name)
             except (DownloadError, Refused) as error:
@@ -550,7 +570,7 @@ class _Work:
     def offered(self, plan: Plan, identity: Identity) -> Remote:
         """What the source has of this file; Changed if mirrors alone said how large it is."""
         source = self.wanted.source
-        remote = plan.remote or resolve.resolve(self.http, self.origin(), self.patience)
+        remote = plan.remote or self.resolved()
         if self.identify(remote).size != identity.size:
             self.liars.update(mirror.name for mirror in self.wanted.mirrors)
             raise Changed(f"{source.name} has another size than its mirrors.")

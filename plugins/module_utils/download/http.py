@@ -35,7 +35,8 @@ if t.TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
-_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+# Of the connection itself, or of one by way of a proxy.
+_CONNECTED = (".connect_tcp.complete", ".start_tls.complete")
 _NO_HUB = " Only endpoint gets the token: any other address has user and password before its host."
 _QUERY = re.compile(r"\?[^\s'\"<>]+")
 
@@ -226,7 +227,7 @@ class Http:
 
     def _trace(self, origin: str, event: str, info: Mapping[str, t.Any]) -> None:
         """Keep the connection as soon as there is one: the response comes only with an answer."""
-        if event in _CONNECTED:
+        if event.endswith(_CONNECTED):
             self._streams[origin] = info["return_value"]
             if self._unwanted:
                 _shut(info["return_value"])

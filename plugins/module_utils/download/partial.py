@@ -134,7 +134,8 @@ def discard_others(dest: Path, keep: Path | None = None) -> None:
     """Remove what earlier downloads of other versions left, unless somebody is at it."""
     for part in leftovers(dest):
         if part != keep:
-            with contextlib.suppress(Locked):
+            # Litter that cannot be removed is no reason to fail: the file itself is right.
+            with contextlib.suppress(Locked, OSError):
                 discard(part, part.name)
 
 

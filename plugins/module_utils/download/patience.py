@@ -28,12 +28,14 @@ class Patience:
         self,
         retries: int,
         *,
+        longest: float = LONGEST_WISH,
         sleep: Callable[[float], object] = time.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.retries = retries
         self.used = 0
         self._row = 0
+        self._longest = longest
         self._sleep = sleep
         self._chance = chance
 
@@ -56,7 +58,7 @@ class Patience:
                 f"{fault}{tried} What was fetched is kept: run it again."
             ) from fault
         wish = fault.retry_after
-        if wish is not None and wish > LONGEST_WISH:
+        if wish is not None and wish > self._longest:
             raise DownloadError(
                 f"{fault} It asks to come back in {wish:.0f} seconds. What was fetched is kept: "
                 "run it again then."

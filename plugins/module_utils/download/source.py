@@ -67,7 +67,8 @@ class PlainUrl:
 
     @property
     def asked(self) -> str:
-        return _digest(f"url {self.url}")
+        # Who asks does not matter, and what is guessable should not even be kept as a hash.
+        return _digest(f"url {_without_user(self.url)}")
 
     def at(self, _revision: str) -> str:
         return self.url
@@ -140,6 +141,11 @@ def without_secrets(url: str) -> str:
     """The URL without its query and without user and password."""
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _without_user(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def secrets_of(url: str) -> set[str]:

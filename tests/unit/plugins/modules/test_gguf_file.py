@@ -318,6 +318,7 @@ def test_mismatch_names_both_hashes(have, server, dest):
         ({"lanes": 0}, "lanes 0 is too little: it must be at least 1"),
         ({"chunk_size": 1000}, "chunk_size 1000 is too little"),
         ({"max_rate": 0}, "max_rate 0 is too little"),
+        ({"lanes": 65}, "lanes 65 is too much"),
         ({"timeout": 0}, "timeout 0 is too little"),
         ({"retries": -1}, "retries -1 is too little"),
         ({"size": 0}, "size 0 is too little"),

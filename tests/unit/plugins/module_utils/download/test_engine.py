@@ -452,6 +452,7 @@ def test_server_says_when_to_come_back(server, fetch, plain, monkeypatch):
         patience.Patience.__init__,
         "__kwdefaults__",
         {
+            **patience.Patience.__init__.__kwdefaults__,
             "sleep": slept.append,
             "chance": lambda: 0.5,
         },
@@ -985,3 +986,37 @@ def test_large_file_is_not_read_where_only_little_may_be_fetched(
     assert dest.stat().st_size == SIZE - missing
     assert fetch(hub()).changed is (missing > 0)
     assert fetch(hub(), fetch_at_most=SIZE).deferred is False
+
+
+def damage(dest):
+    content = dest.read_bytes()
+    dest.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def test_damaged_file_of_a_branch_is_mended_from_its_own_commit(server, fetch, hub, dest, content):
+    fetch(hub())
+    damage(dest)
+    server.seen.clear()
+    assert fetch(hub()).commit == COMMIT
+    assert dest.read_bytes() == content
+    assert f"/resolve/{COMMIT}/" in server.seen[0].path
+
+
+def test_damaged_file_of_a_commit_that_is_no_more_comes_from_the_branch(
+    server, fetch, hub, dest, content
+):
+    fetch(hub())
+    damage(dest)
+    server.faults.append(Fault(method="HEAD", status=404))
+    server.seen.clear()
+    fetch(hub())
+    assert dest.read_bytes() == content
+    first, second = [seen.path for seen in server.seen if seen.method == "HEAD"]
+    assert (f"/resolve/{COMMIT}/" in first, "/resolve/main/" in second) == (True, True)
+
+
+def test_record_without_a_folder_is_refused_before_the_first_byte(server, hub, dest):
+    record_path = dest.parent / "none" / "x.json"
+    with pytest.raises(errors.Refused, match="none of the record does not exist"):
+        engine.ensure(engine.Wanted(hub(), dest, record_path), engine.Manner())
+    assert server.seen == []

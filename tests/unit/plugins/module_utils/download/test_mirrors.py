@@ -201,3 +201,11 @@ def test_what_a_mirror_began_the_address_goes_on_with(have, plain, server, mirro
     outcome = have(plain(), sha256=server.sha256)
     assert dest.read_bytes() == content
     assert (outcome.bytes_reused, outcome.bytes_fetched) == (CUT, SIZE - CUT)
+
+
+def test_mirror_that_asks_for_patience_is_left_out_at_once(have, hub, serving, mirror, content):
+    busy = serving(content)
+    busy.faults.append(Fault(method="HEAD", status=429, headers={"Retry-After": "60"}))
+    outcome = have(hub(), busy, mirror)
+    assert (outcome.source, outcome.retries) == (mirror.plain, 0)
+    assert "answers 429" in outcome.warnings[0]

@@ -145,3 +145,9 @@ def test_address_that_is_none_is_refused_without_its_secrets(url):
     # Of what is no address too.
     assert source.secrets_of("me:pass@example.com/x") == {"me:pass"}
     assert source.secrets_of("http://me:pass@[x") == {"me:pass"}
+
+
+def test_who_asks_for_an_address_does_not_matter():
+    asked = [source.from_url(f"http://{user}x/y?z").asked for user in ("", "me:a@", "me:b@")]
+    assert len(set(asked)) == 1
+    assert source.from_url("http://x/y?other").asked != asked[0]
