@@ -41,6 +41,7 @@ def test_file_is_that_of_a_repository_or_of_an_address(tmp_path, run_play, tasks
         ]
         for each in models:
             (tmp_path / each["folder"]).mkdir()
+        (tmp_path / "state").mkdir()
         defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text("utf-8"))
         play = {
             "hosts": "box",
@@ -51,6 +52,7 @@ def test_file_is_that_of_a_repository_or_of_an_address(tmp_path, run_play, tasks
                 "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                 "ollama_models_huggingface": server.endpoint,
                 "ollama_models_files_dir": str(tmp_path),
+                "ollama_models_state_dir": str(tmp_path / "state"),
                 "ollama_models_store": "",
                 "ollama_models_specs": "{{ cases }}",
             },
@@ -73,3 +75,5 @@ def test_file_is_that_of_a_repository_or_of_an_address(tmp_path, run_play, tasks
     assert [each["bytes_fetched"] for each in said] == [len(CONTENT)] * 2
     files = [tmp_path / each["folder"] / "x.gguf" for each in models]
     assert [path.exists() and path.read_bytes() == CONTENT for path in files] == [fetched] * 2
+    records = ["gguf-by-repo.json", "gguf-by-url.json"] if fetched else []
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == records
