@@ -4,8 +4,8 @@
 MAKEFLAGS += --no-print-directory
 
 PYTEST = .venv/bin/python -m pytest
-# What needs no lab runs on two cores at once.
-PARALLEL = -n 2 --dist loadgroup
+# What needs no lab runs on two cores at once (tests/conftest.py), and comes first.
+PARALLEL = -n 2 --dist loadscope --no-loadscope-reorder
 S ?= site
 
 help: ## this list
