@@ -19,6 +19,6 @@ class ActionModule(WatchedAction):
     def _short_run(self, task_vars: Result) -> Result | None:
         if "fetch_at_most" in self._task.args:
             return self._module(task_vars)
-        # Not in check mode: a file that was hashed shall be recorded, so that it is hashed once.
+        # For real rather than in check mode, so that what it hashed is recorded and hashed once.
         done = self._module(task_vars, fetch_at_most=WORTH_WATCHING)
         return None if done.get("deferred") else done

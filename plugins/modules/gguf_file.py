@@ -123,8 +123,8 @@ options:
     type: int
     default: 60
   retries:
-    description: How many times in a row a request may fail for a reason that may pass. Whatever
-      arrives starts the count anew.
+    description: How many times in a row a request may fail for a reason that may pass. Progress
+      starts the count anew.
     type: int
     default: 6
   lanes:
@@ -390,6 +390,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
     if params["state"] == "absent":
         return remove(module)
     started = time.monotonic()
+    refuse_out_of_bounds(params)
     parts = wanted(params)
     progress, status_file = Progress(), StatusFile(params["status_file"])
 
@@ -407,7 +408,7 @@ def work(module: AnsibleModule) -> dict[str, object]:
         check_mode=module.check_mode,
         verify=params["verify"],
         fetch_at_most=params["fetch_at_most"],
-        shape=shape(params),
+        shape=Shape(params["lanes"], params["chunk_size"], params["max_rate"]),
         finish=lambda path: module.set_fs_attributes_if_different(attributes(path), False),
         report=report,
         enter=progress.enter,
@@ -557,13 +558,12 @@ def rooms(params: t.Mapping[str, t.Any]) -> tuple[room.Room, ...]:
     return (room.Room(Path(store).resolve(), params["import_copies"]),) if store else ()
 
 
-def shape(params: t.Mapping[str, t.Any]) -> Shape:
+def refuse_out_of_bounds(params: t.Mapping[str, t.Any]) -> None:
     for name, least in LEAST.items():
         if params[name] is not None and params[name] < least:
             raise Refused(f"{name} {params[name]} is too little: it must be at least {least}.")
     if params["lanes"] > MOST_LANES:
         raise Refused(f"lanes {params['lanes']} is too much: it must be at most {MOST_LANES}.")
-    return Shape(params["lanes"], params["chunk_size"], params["max_rate"])
 
 
 def checked_sha256(text: str | None) -> str | None:

@@ -97,7 +97,7 @@ class Manner:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the decision is. Nothing to fetch and nothing to reuse: the file is there."""
+    """What the decision is. Without C(changed) the file is there, and is right."""
 
     changed: bool
     size: int

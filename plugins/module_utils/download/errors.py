@@ -22,8 +22,6 @@ EdgellmError
     └── Locked               somebody else is fetching the same file
 """
 
-# Names say what happened.
-
 from __future__ import annotations
 
 import typing as t

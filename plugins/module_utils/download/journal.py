@@ -21,12 +21,12 @@ import zlib
 from pathlib import Path
 
 from .identity import Identity
+from .lock import boot
 from .spans import Range, Spans, are_orderly
 
 VERSION = 2
 # The first version knew one range, the beginning. What it says is read in the same way.
 _READABLE = (1, VERSION)
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_note(path: Path, identity: Identity, inode: int) -> Entry | None:
         return None
     said = json.loads(text)
     bound = _binding(identity, inode)
-    if any(said.get(key) != value for key, value in bound.items()):
+    if not bound["boot"] or any(said.get(key) != value for key, value in bound.items()):
         return None
     if not are_orderly(said.get("ranges"), identity.size) or not _is_text(said.get("etag")):
         return None
@@ -157,15 +157,11 @@ def _binding(identity: Identity, inode: int) -> dict[str, t.Any]:
     """What must be the same for the note to speak of this file on this running machine."""
     return {
         "note": VERSION,
-        "boot": _boot(),
+        "boot": boot(),
         "inode": inode,
         "size": identity.size,
         "sha256": identity.sha256,
     }
-
-
-def _boot() -> str:
-    return _BOOT.read_text("ascii").strip()
 
 
 def _is_text(value: object) -> bool:

@@ -81,7 +81,7 @@ def _claim(path: Path, handle: int, what: str) -> bool:
     # grant it to everybody, so what the file says counts as well.
     if not alone(handle):
         holder = _read(handle)
-        raise _locked(path, what, holder, certain=holder.get("boot", _boot()) == _boot())
+        raise _locked(path, what, holder, certain=holder.get("boot", boot()) == boot())
     if not is_same(path, handle):
         return False
     holder = _read(handle)
@@ -142,7 +142,7 @@ def _myself() -> Holder:
     return {
         "pid": pid,
         "host": os.uname().nodename,
-        "boot": _boot(),
+        "boot": boot(),
         "started": _started(pid),
     }
 
@@ -150,7 +150,7 @@ def _myself() -> Holder:
 def _may_live(holder: Holder) -> bool:
     if holder.get("host") != os.uname().nodename:
         return True
-    if holder.get("boot") != _boot():
+    if holder.get("boot") != boot():
         return False
     pid = holder.get("pid")
     # Process numbers are given out again, their times of birth are not.
@@ -177,7 +177,8 @@ def _stat(pid: int) -> list[str] | None:
     return stat.rpartition(")")[2].split()
 
 
-def _boot() -> str:
+def boot() -> str:
+    """Which start of this machine this is; nothing if that cannot be told."""
     try:
         return _BOOT.read_text("ascii").strip()
     except OSError:

@@ -9,7 +9,7 @@ import os
 import random
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import journal
+from ansible_collections.edgellm.host.plugins.module_utils.download import journal, lock
 from ansible_collections.edgellm.host.plugins.module_utils.download.identity import Identity
 from ansible_collections.edgellm.host.plugins.module_utils.download.journal import Entry
 from ansible_collections.edgellm.host.plugins.module_utils.download.spans import Spans
@@ -136,7 +136,17 @@ def test_note_does_not_outlive_the_running_machine(note_path, monkeypatch, tmp_p
     note.write(((0, 7),), None)
     note.close()
     (tmp_path / "boot").write_text("another one\n")
-    monkeypatch.setattr(journal, "_BOOT", tmp_path / "boot")
+    monkeypatch.setattr(lock, "_BOOT", tmp_path / "boot")
+    assert journal.read_note(note_path, PROVABLE, INODE) is None
+
+
+def test_note_does_not_count_where_nobody_tells_one_start_from_another(
+    note_path, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(lock, "_BOOT", tmp_path / "none")
+    note = journal.Note(note_path, PROVABLE, INODE)
+    note.write(((0, 7),), None)
+    note.close()
     assert journal.read_note(note_path, PROVABLE, INODE) is None
 
 

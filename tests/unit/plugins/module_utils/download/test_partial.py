@@ -10,7 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.edgellm.host.plugins.module_utils.download import journal, partial, pieces
+from ansible_collections.edgellm.host.plugins.module_utils.download import (
+    lock,
+    partial,
+    pieces,
+)
 from ansible_collections.edgellm.host.plugins.module_utils.download.identity import Identity
 from ansible_collections.edgellm.host.plugins.module_utils.download.spans import Spans
 
@@ -63,7 +67,7 @@ def test_power_failure_costs_what_was_not_made_durable(left, dest, each_write_no
     left((0, 50_000), (80_000, 90_000))
     assert partial.peek(dest, IDENTITY).ranges == ((0, 50_000), (80_000, 90_000))
     (dest.parent / "boot").write_text("the next one")
-    monkeypatch.setattr(journal, "_BOOT", dest.parent / "boot")
+    monkeypatch.setattr(lock, "_BOOT", dest.parent / "boot")
     assert partial.peek(dest, IDENTITY).ranges == ((0, 50_000),)
 
 
